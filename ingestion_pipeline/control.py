@@ -1,0 +1,29 @@
+"""Progress, cancellation and deadlines as one small protocol that any stage can be handed.
+
+Belongs here: the protocol and its trivial implementation. Does not belong here: where progress
+is written or where a cancellation comes from (``tasks``).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Control(Protocol):
+    """What a long computation may ask and tell its surroundings, from any thread."""
+
+    def check(self) -> None:
+        """Raise if the work must stop now (cancelled, lease lost, deadline passed)."""
+
+    def progress(self, document_id: str, fraction: float, message: str) -> None:
+        """Tell how far one document is, ``fraction`` in 0..1, with a line for a person."""
+
+
+class NoControl:
+    """A control for scripts and tests: never stops, tells nobody."""
+
+    def check(self) -> None:
+        """Never stop."""
+
+    def progress(self, document_id: str, fraction: float, message: str) -> None:
+        """Tell nobody."""

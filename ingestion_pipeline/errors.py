@@ -1,0 +1,55 @@
+"""Typed errors: what can go wrong with a document, a task or a request.
+
+Belongs here: the closed set of error kinds and the exceptions that carry them. Does not belong
+here: handling (that is the caller's business) or rendering for a terminal (``cli``).
+
+Every message says what happened and what to do, in one line, because a user reads it on a task.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ErrorKind(StrEnum):
+    """The kinds a task or document can fail with; part of the public interface."""
+
+    NOT_FOUND = "not_found"
+    UNSUPPORTED = "unsupported"
+    EMPTY = "empty"
+    BROKEN = "broken"
+    ENCRYPTED = "encrypted"
+    TOO_LARGE = "too_large"
+    FORBIDDEN_SOURCE = "forbidden_source"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    QUARANTINED = "quarantined"
+    INVALID_MESSAGE = "invalid_message"
+    INVALID_OPTION = "invalid_option"
+    DEPENDENCY_MISSING = "dependency_missing"
+    UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
+
+
+class IngestError(Exception):
+    """An error with a kind and a one-line message for the person who owns the document."""
+
+    def __init__(self, kind: ErrorKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = " ".join(message.split())
+
+    def __reduce__(self) -> tuple[type[IngestError], tuple[ErrorKind, str]]:
+        return (type(self), (self.kind, self.message))
+
+
+class PermanentError(IngestError):
+    """Trying again cannot help: the document, the message or the request itself is at fault."""
+
+
+class TransientError(IngestError):
+    """Trying again may help: a network, a busy server, a lost commit race."""
+
+
+class LeaseLostError(Exception):
+    """The batch was given to another run; whoever sees this must stop without publishing."""

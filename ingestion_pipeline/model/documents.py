@@ -1,0 +1,84 @@
+"""Documents and the stages they go through.
+
+Belongs here: a document's identity, states and stages. Does not belong here: what a stage does
+(``stages``) or how the registry stores it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+from ingestion_pipeline.errors import ErrorKind
+
+
+class Stage(StrEnum):
+    """The per-document stages, in the order in which they run."""
+
+    SOURCED = "sourced"
+    PARSED = "parsed"
+    CHUNKED = "chunked"
+    EMBEDDED = "embedded"
+    INDEXED = "indexed"
+
+    @property
+    def upstream(self) -> Stage | None:
+        """The stage whose result this one reads."""
+        position = STAGES.index(self)
+        return STAGES[position - 1] if position else None
+
+
+STAGES: tuple[Stage, ...] = tuple(Stage)
+
+
+class DocumentState(StrEnum):
+    """Where a document stands, as users see it."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    INDEXED = "indexed"
+    FAILED = "failed"
+    INPUT = "input"
+    DELETED = "deleted"
+
+
+class ErrorInfo(BaseModel):
+    """An error as it is stored and shown."""
+
+    kind: ErrorKind
+    message: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """A registered document. Times are seconds since the epoch, by the database's clock.
+
+    ``sha256`` is the document's *version*: the hash of its bytes, None until they were fetched.
+    ``object_key`` says where the bytes are stored. ``stages`` maps each finished stage to the
+    fingerprint of its stored result.
+    """
+
+    document_id: str
+    collection_key: str
+    name: str
+    uri: str
+    state: DocumentState
+    updated_at: float
+    sha256: str | None = None
+    object_key: str | None = None
+    media_type: str | None = None
+    bytes: int | None = None
+    pages: int | None = None
+    chunks: int | None = None
+    tokens: int | None = None
+    error: ErrorInfo | None = None
+    force: bool = False
+    stages: dict[Stage, str] = field(default_factory=dict)
+
+
+def document_id(collection_key: str, uri: str) -> str:
+    """Identify a document by its collection and source URI; stable over its versions."""
+    return hashlib.sha256(f"{collection_key}\0{uri}".encode()).hexdigest()[:32]

@@ -1,0 +1,137 @@
+"""Tasks: what producers ask for, as a message and as a record.
+
+Belongs here: the public message format, task types and states. Does not belong here: the life
+of a task (``registry`` enforces transitions, ``tasks`` decides them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from ingestion_pipeline.model.collections import DEFAULT_TENANT
+from ingestion_pipeline.model.documents import ErrorInfo
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
+
+
+class TaskType(StrEnum):
+    """What a task does."""
+
+    INGEST = "ingest"
+    DELETE = "delete"
+    REINDEX = "reindex"
+
+
+class TaskState(StrEnum):
+    """Where a task stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    INPUT = "input"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    TIMEOUT = "timeout"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing follows unless a person retries."""
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset(
+    {TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELED, TaskState.TIMEOUT}
+)
+
+
+class Priority(StrEnum):
+    """Which of the two streams a task travels on."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+
+    @property
+    def rank(self) -> int:
+        """A number for ordering, as the registry stores it; higher goes first."""
+        return 1 if self is Priority.HIGH else 0
+
+
+class ReindexOnly(StrEnum):
+    """Which documents a reindex takes."""
+
+    STALE = "stale"
+    FAILED = "failed"
+    ALL = "all"
+
+
+class Backend(StrEnum):
+    """Who did the work of a task."""
+
+    DAGSTER = "dagster"
+    IN_PROCESS = "in_process"
+
+
+class Source(BaseModel):
+    """Where a document's bytes come from: ``object:``, ``file:``, ``http(s):`` or ``s3:``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uri: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+
+
+class TaskMessage(BaseModel):
+    """The public message: what any client in any language may XADD, as JSON.
+
+    Unknown fields are refused, so that a typo is not silently ignored.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: TaskType
+    collection: str
+    task_id: Identifier | None = None
+    tenant: str = DEFAULT_TENANT
+    priority: Priority = Priority.NORMAL
+    source: Source | None = None
+    document_id: Identifier | None = None
+    document_ids: Annotated[list[Identifier], Field(min_length=1)] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_what_its_type_needs(self) -> Self:
+        if self.type is TaskType.INGEST and (self.source is None) == (self.document_id is None):
+            raise ValueError("an ingest message needs either 'source' or 'document_id'")
+        if self.type is TaskType.DELETE and not (self.document_id or self.document_ids):
+            raise ValueError("a delete message needs 'document_id' or 'document_ids'")
+        return self
+
+
+@dataclass(frozen=True)
+class Task:
+    """A registered task. Times are seconds since the epoch, by the database's clock."""
+
+    task_id: str
+    batch_id: str | None
+    type: TaskType
+    collection: str
+    tenant: str
+    document_id: str | None
+    document_ids: tuple[str, ...]
+    priority: Priority
+    options: dict[str, Any]
+    state: TaskState
+    progress: float
+    attempts: int
+    tokens: int
+    error: ErrorInfo | None
+    backend: Backend | None
+    run_id: str | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    messages: tuple[str, ...] = ()

@@ -1,0 +1,107 @@
+"""Settings: the only reader of the environment (prefix ``INGEST_``, every name optional).
+
+Belongs here: what differs between machines. Does not belong here: what differs between
+collections (``model.collections.CollectionConfig``).
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PACKAGED_MODEL = "packaged:all-MiniLM-L6-v2"
+"""The embedding model that arrives inside a package and needs no model hub."""
+
+
+def project_dir() -> Path:
+    """Return the project's top level: ``DAGSTER_HOME``, else the folder of the checkout."""
+    home = os.environ.get("DAGSTER_HOME")
+    return Path(home).resolve() if home else Path(__file__).resolve().parents[1]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside; see the table in the user guide."""
+
+    model_config = SettingsConfigDict(env_prefix="INGEST_", env_ignore_empty=True, frozen=True)
+
+    state_dir: Path = Path("data/state")
+    """Where the embedded defaults live; a relative path starts at the project's top level."""
+    redis_url: str | None = None
+    """Any Redis >= 6.2 or Valkey; None is the embedded server's socket under the state folder."""
+    database_url: str | None = None
+    """The registry; None is SQLite under the state folder."""
+    storage_uri: str | None = None
+    """Objects and artifacts: a folder or ``s3://bucket/prefix``; None is the state folder."""
+    lancedb_uri: str | None = None
+    """Where LanceDB's tables are; ``s3://`` too; None is the state folder."""
+    embedding_model: str = PACKAGED_MODEL
+    """Any name or folder that sentence-transformers loads."""
+    timezone: str = "UTC"
+    """Of the nightly reindex (02:00 there)."""
+
+    doc_bulk_size: Annotated[int, Field(ge=1)] = 64
+    """Most documents in one batch, so in one index commit."""
+    doc_bulk_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
+    """Most source bytes in one batch (a batch holds at least one document)."""
+    embedding_batch_size: Annotated[int, Field(ge=1)] = 16
+    """Texts per forward pass of the embedding model."""
+    max_concurrent_chunk_builders: Annotated[int, Field(ge=1)] = 2
+    """Parser child processes per run."""
+    max_concurrent_storage: Annotated[int, Field(ge=1)] = 10
+    """Reads and writes of objects and artifacts at the same time, per run."""
+    time_slice_seconds: Annotated[float, Field(gt=0)] = 60
+    """How long a run started by the stream takes batches before it makes room for others."""
+    lease_seconds: Annotated[float, Field(gt=0)] = 60
+    """How long a batch belongs to a run that does not renew its lease."""
+    parse_timeout_seconds: Annotated[float, Field(gt=0)] = 300
+    """Longest parse of one document."""
+    parse_memory_bytes: Annotated[int, Field(ge=256 * 1024 * 1024)] = 2 * 1024**3
+    """Most memory of one parser child process."""
+    max_file_bytes: Annotated[int, Field(ge=1)] = 128 * 1024 * 1024
+    """Largest source file."""
+    source_roots: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Folders that ``file:`` sources in messages from elsewhere may be read from."""
+    allow_private_addresses: bool = False
+    """Whether ``http(s):`` sources may point into private networks."""
+
+    @field_validator("source_roots", mode="before")
+    @classmethod
+    def _split_source_roots(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(Path(part) for part in value.split(os.pathsep) if part)
+        return value
+
+    @cached_property
+    def state(self) -> Path:
+        """The absolute state folder."""
+        return (project_dir() / self.state_dir).resolve()
+
+    @property
+    def redis_socket(self) -> Path:
+        """Where the embedded Redis listens."""
+        return self.state / "redis.sock"
+
+    @property
+    def redis_address(self) -> str:
+        """The URL clients connect to."""
+        return self.redis_url or f"unix://{self.redis_socket}"
+
+    @property
+    def database_address(self) -> str:
+        """The SQLAlchemy URL of the registry."""
+        return self.database_url or f"sqlite:///{self.state / 'registry.db'}"
+
+    @property
+    def storage_address(self) -> str:
+        """The folder or ``s3://`` URI of objects and artifacts."""
+        return self.storage_uri or str(self.state / "storage")
+
+    @property
+    def lancedb_address(self) -> str:
+        """The folder or ``s3://`` URI of LanceDB."""
+        return self.lancedb_uri or str(self.state / "lancedb")
