@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ingestion_pipeline.model.documents import Stage
+
 
 class Control(Protocol):
     """What a long computation may ask and tell its surroundings, from any thread."""
@@ -15,7 +17,7 @@ class Control(Protocol):
     def check(self) -> None:
         """Raise if the work must stop now (cancelled, lease lost, deadline passed)."""
 
-    def progress(self, document_id: str, fraction: float, message: str) -> None:
+    def progress(self, document_id: str, stage: Stage, fraction: float, message: str) -> None:
         """Tell how far one document is, ``fraction`` in 0..1, with a line for a person."""
 
 
@@ -25,5 +27,5 @@ class NoControl:
     def check(self) -> None:
         """Never stop."""
 
-    def progress(self, document_id: str, fraction: float, message: str) -> None:
+    def progress(self, document_id: str, stage: Stage, fraction: float, message: str) -> None:
         """Tell nobody."""

@@ -51,5 +51,9 @@ class TransientError(IngestError):
     """Trying again may help: a network, a busy server, a lost commit race."""
 
 
-class LeaseLostError(Exception):
-    """The batch was given to another run; whoever sees this must stop without publishing."""
+class StopWorkError(Exception):
+    """Whoever sees this must stop its work at once, without publishing and without failing it."""
+
+
+class LeaseLostError(StopWorkError):
+    """The batch was given to another run."""

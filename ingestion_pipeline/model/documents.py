@@ -57,8 +57,9 @@ class Document:
     """A registered document. Times are seconds since the epoch, by the database's clock.
 
     ``sha256`` is the document's *version*: the hash of its bytes, None until they were fetched.
-    ``object_key`` says where the bytes are stored. ``stages`` maps each finished stage to the
-    fingerprint of its stored result.
+    ``object_key`` says where the bytes are stored; ``fetch`` that they are to be fetched from
+    ``uri`` first. ``force`` asks for work although nothing changed. ``stages`` maps each finished
+    stage to the fingerprint of its stored result.
     """
 
     document_id: str
@@ -69,6 +70,7 @@ class Document:
     updated_at: float
     sha256: str | None = None
     object_key: str | None = None
+    fetch: bool = False
     media_type: str | None = None
     bytes: int | None = None
     pages: int | None = None

@@ -121,7 +121,6 @@ class Task:
     collection: str
     tenant: str
     document_id: str | None
-    document_ids: tuple[str, ...]
     priority: Priority
     options: dict[str, Any]
     state: TaskState

@@ -1,0 +1,207 @@
+"""The Python client: launching tasks, waiting for them, watching, searching.
+
+Belongs here: what producers and applications call. Does not belong here: how it is done
+(``tasks``, ``retrieval``).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
+from ingestion_pipeline.model.collections import DEFAULT_TENANT, CollectionName
+from ingestion_pipeline.model.search import Hit, SearchMode
+from ingestion_pipeline.model.tasks import Backend, Priority, ReindexOnly, Task, TaskState
+from ingestion_pipeline.settings import Settings
+from ingestion_pipeline.tasks.services import Services
+
+if TYPE_CHECKING:
+    from ingestion_pipeline.streams.events import TaskEvent
+    from ingestion_pipeline.tasks.submission import Submission
+
+POLL_SECONDS = 0.2
+PROBE_SECONDS = 5.0
+"""How often a wait makes sure that somebody still carries tasks out."""
+
+
+class TaskNotFound(PermanentError):  # noqa: N818 - the public name
+    """There is no task with this id; a foreign producer's task exists after intake."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(ErrorKind.NOT_FOUND, f"there is no task {task_id!r}: see `ingest tasks`")
+
+
+class TaskTimeoutError(IngestError):
+    """Tasks were not done in the time the caller gave; they go on."""
+
+
+class IngestionClient:
+    """Everything a producer or an application needs; settings come from the environment."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.services = Services(settings or Settings())
+
+    def launch_task(
+        self,
+        source: str | Path,
+        *,
+        collection: str,
+        tenant: str = DEFAULT_TENANT,
+        priority: Priority = Priority.NORMAL,
+        options: dict[str, object] | None = None,
+    ) -> Task:
+        """Accept one file or URL; durable when it returns, never blocks on the work."""
+        batch = self.launch_tasks(
+            [source], collection=collection, tenant=tenant, priority=priority, options=options
+        )
+        return self.get_task(batch.task_ids[0])
+
+    def launch_tasks(
+        self,
+        sources: Sequence[str | Path],
+        *,
+        collection: str,
+        tenant: str = DEFAULT_TENANT,
+        priority: Priority = Priority.NORMAL,
+        options: dict[str, object] | None = None,
+    ) -> Submission:
+        """Accept files, folders and URLs as tasks with one batch id.
+
+        A collection that does not exist is created with the default configuration.
+        """
+        from ingestion_pipeline.tasks.submission import submit
+
+        known, _ = self.services.registry.collections.ensure(CollectionName(tenant, collection))
+        return submit(self.services, known, sources, priority, options or {})
+
+    def launch_and_await_task(
+        self,
+        source: str | Path,
+        *,
+        collection: str,
+        tenant: str = DEFAULT_TENANT,
+        timeout: float | None = None,
+    ) -> Task:
+        """Accept one file or URL and wait until it is done.
+
+        Raises:
+            TaskTimeoutError: when it is not done after ``timeout`` seconds; it goes on.
+        """
+        task = self.launch_task(source, collection=collection, tenant=tenant)
+        return self.await_tasks([task.task_id], timeout=timeout)[0]
+
+    def reindex(
+        self, *, collection: str, tenant: str = DEFAULT_TENANT, only: ReindexOnly = ReindexOnly.STALE
+    ) -> Task:
+        """Accept a reindex of a collection."""
+        from ingestion_pipeline.tasks.submission import submit_reindex
+
+        known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
+        return self.get_task(submit_reindex(self.services, known, only))
+
+    def get_task(self, task_id: str) -> Task:
+        """Return a task with its messages.
+
+        Raises:
+            TaskNotFound: for an unknown id.
+        """
+        found = self.services.registry.tasks.find(task_ids=[task_id], with_messages=True)
+        if not found:
+            raise TaskNotFound(task_id)
+        return found[0]
+
+    def await_tasks(
+        self, task_ids: Sequence[str], *, timeout: float | None = None, in_process: bool = False
+    ) -> list[Task]:
+        """Wait until all tasks are final, or one asks for input, and return them in order.
+
+        When no daemon is alive, or with ``in_process``, the work is done here.
+
+        Raises:
+            TaskTimeoutError: when they are not done after ``timeout`` seconds; they go on.
+        """
+        deadline = time.monotonic() + timeout if timeout is not None else None
+        probed_at = float("-inf")
+        while not self._settled(task_ids):
+            if deadline is not None and time.monotonic() > deadline:
+                raise TaskTimeoutError(
+                    ErrorKind.TIMEOUT, f"not done after {timeout:g} s; the tasks go on"
+                )
+            if time.monotonic() - probed_at > PROBE_SECONDS:
+                in_process = in_process or self.backend() is Backend.IN_PROCESS
+                probed_at = time.monotonic()
+            if in_process:
+                self.work_here(task_ids)
+            time.sleep(POLL_SECONDS)
+        found = {
+            task.task_id: task
+            for task in self.services.registry.tasks.find(task_ids=task_ids, with_messages=True)
+        }
+        return [found[task_id] for task_id in task_ids]
+
+    def backend(self) -> Backend:
+        """Say who would carry a task out now: Dagster if its daemon is alive, else this process."""
+        from ingestion_pipeline.execution.instance import open_instance
+        from ingestion_pipeline.execution.runs import daemon_is_alive
+
+        return Backend.DAGSTER if daemon_is_alive(open_instance()) else Backend.IN_PROCESS
+
+    def work_here(self, task_ids: Sequence[str]) -> None:
+        """Take what waits in the tasks' collections through all stages, in this process."""
+        from ingestion_pipeline.tasks.work import WorkRequest, run
+
+        tasks = self.services.registry.tasks.find(task_ids=task_ids)
+        open_tasks = [task for task in tasks if not task.state.final]
+        for key in sorted({CollectionName(task.tenant, task.collection).key for task in open_tasks}):
+            collection = self.services.registry.collections.get(key)
+            request = WorkRequest(f"in-process-{uuid.uuid4().hex[:12]}", Backend.IN_PROCESS)
+            run(self.services, collection, request)
+
+    def events(self, task_id: str, after: str = "0-0") -> Iterator[TaskEvent]:
+        """Yield a task's events from a point on, and wait for more until the task is final.
+
+        Any number of readers may replay them; ``event.id`` is the point to go on from.
+        """
+        self.get_task(task_id)
+        while True:
+            final = self.get_task(task_id).state.final
+            events = self.services.events.read(task_id, after, 0 if final else 5)
+            for event in events:
+                after = event.id
+                yield event
+            if final and not events:
+                return
+
+    def search(
+        self,
+        question: str,
+        *,
+        collection: str,
+        tenant: str = DEFAULT_TENANT,
+        mode: SearchMode | str = SearchMode.AUTO,
+        k: int = 10,
+        filter: str | None = None,  # noqa: A002 - the public name
+    ) -> list[Hit]:
+        """Return the best ``k`` passages of a collection for a question, best first."""
+        from ingestion_pipeline.retrieval import search
+
+        known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
+        return search(
+            self.services.index(known),
+            self.services.embedder(known),
+            question,
+            SearchMode(mode),
+            k,
+            filter,
+        )
+
+    def _settled(self, task_ids: Sequence[str]) -> bool:
+        states = self.services.registry.tasks.states(task_ids)
+        unknown = next((task_id for task_id in task_ids if task_id not in states), None)
+        if unknown is not None:
+            raise TaskNotFound(unknown)
+        return all(state.final for state in states.values()) or TaskState.INPUT in states.values()

@@ -1,0 +1,131 @@
+"""The five ingest assets: one subsettable multi-asset, as one run streams through all stages.
+
+Selecting some of the assets runs just those stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from ingestion_pipeline.defs.ingest.config import IngestConfig
+from ingestion_pipeline.defs.ingest.metadata import metadata_of
+from ingestion_pipeline.defs.partitions import collections_partitions
+from ingestion_pipeline.model.documents import STAGES, Stage
+from ingestion_pipeline.model.tasks import Backend
+from ingestion_pipeline.resources.services import ServicesResource
+from ingestion_pipeline.stages.versions import CODE_VERSIONS
+
+OWNERS = ["team:ingestion"]
+
+source_documents = dg.AssetSpec(
+    "source_documents",
+    group_name="ingest",
+    description="Which documents and versions a collection has.\n\n"
+    "Reads: bytes that clients stored, or the sources that tasks name. Writes: the object store "
+    "and the registry.",
+    kinds={"python"},
+    owners=OWNERS,
+    code_version=CODE_VERSIONS[Stage.SOURCED],
+    skippable=True,
+)
+parsed_documents = dg.AssetSpec(
+    "parsed_documents",
+    deps=[source_documents],
+    group_name="ingest",
+    description="Documents as typed elements with headings, pages and tables.\n\n"
+    "Reads: source bytes. Writes: the artifact store. Each parse runs in a child process with a "
+    "limit on time and memory.",
+    kinds={"python", "json"},
+    owners=OWNERS,
+    code_version=CODE_VERSIONS[Stage.PARSED],
+    skippable=True,
+)
+chunks = dg.AssetSpec(
+    "chunks",
+    deps=[parsed_documents],
+    group_name="ingest",
+    description="Passages under the embedding model's token limit.\n\n"
+    "Reads: parsed documents, chunk size and overlap of the collection. Writes: the artifact "
+    "store.",
+    kinds={"python", "json"},
+    owners=OWNERS,
+    code_version=CODE_VERSIONS[Stage.CHUNKED],
+    skippable=True,
+)
+chunk_embeddings = dg.AssetSpec(
+    "chunk_embeddings",
+    deps=[chunks],
+    group_name="ingest",
+    description="A vector for each chunk, with the document's title weighted in.\n\n"
+    "Reads: chunks, embedding model and title weight of the collection. Writes: the artifact "
+    "store (Arrow).",
+    kinds={"pytorch", "arrow"},
+    owners=OWNERS,
+    code_version=CODE_VERSIONS[Stage.EMBEDDED],
+    skippable=True,
+)
+vector_index = dg.AssetSpec(
+    "vector_index",
+    deps=[chunk_embeddings],
+    group_name="ingest",
+    description="What readers search: text and vectors of every published chunk.\n\n"
+    "Reads: chunks and vectors. Writes: the collection's LanceDB table, each batch of documents "
+    "in one atomic commit.",
+    kinds={"lancedb"},
+    owners=OWNERS,
+    code_version=CODE_VERSIONS[Stage.INDEXED],
+    skippable=True,
+)
+
+SPECS = {
+    Stage.SOURCED: source_documents,
+    Stage.PARSED: parsed_documents,
+    Stage.CHUNKED: chunks,
+    Stage.EMBEDDED: chunk_embeddings,
+    Stage.INDEXED: vector_index,
+}
+
+
+@dg.multi_asset(
+    name="ingest",
+    specs=list(SPECS.values()),
+    partitions_def=collections_partitions,
+    can_subset=True,
+)
+def ingest(
+    context: dg.AssetExecutionContext, config: IngestConfig, services: ServicesResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Take the documents of one collection through the selected stages."""
+    from ingestion_pipeline.tasks.work import WorkRequest, run
+
+    opened = services.get()
+    collection = opened.registry.collections.get(context.partition_key)
+    selected = tuple(stage for stage in STAGES if SPECS[stage].key in context.selected_asset_keys)
+    if context.run.parent_run_id:
+        # A retry takes up what its parent left, under a new fencing token.
+        opened.registry.claims.release_runs([context.run.parent_run_id])
+    report = run(
+        opened,
+        collection,
+        WorkRequest(
+            run_id=context.run_id,
+            backend=Backend.DAGSTER,
+            stages=selected,
+            only=None if config.waiting_only else config.only.value,
+            document_ids=tuple(config.document_ids),
+            force=config.force,
+            slice_seconds=opened.settings.time_slice_seconds if config.waiting_only else None,
+        ),
+        on_batch=lambda so_far: context.log.info(so_far.summary()),
+    )
+    context.log.info("Done: %s", report.summary())
+    for stage in selected:
+        yield dg.MaterializeResult(
+            asset_key=SPECS[stage].key,
+            metadata=metadata_of(report, stage),
+            data_version=dg.DataVersion(
+                opened.registry.collections.data_version(collection.key, stage)
+            ),
+        )

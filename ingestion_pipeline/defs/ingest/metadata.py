@@ -1,0 +1,61 @@
+"""How the report of a run looks in Dagster: numbers that plot over time, and a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from ingestion_pipeline.model.documents import Stage
+
+if TYPE_CHECKING:
+    from ingestion_pipeline.tasks.work import WorkReport
+
+TABLE_SCHEMA = dg.TableSchema(
+    columns=[
+        dg.TableColumn("document", "string"),
+        dg.TableColumn("outcome", "string"),
+        dg.TableColumn("chunks", "int"),
+        dg.TableColumn("tokens", "int"),
+        dg.TableColumn("seconds", "float"),
+        dg.TableColumn("error", "string"),
+    ]
+)
+
+
+def metadata_of(report: WorkReport, stage: Stage) -> dict[str, dg.MetadataValue]:
+    """Return what a materialisation of a stage's asset shows."""
+    rate = report.documents / report.seconds if report.seconds else 0.0
+    return {
+        "documents": dg.MetadataValue.int(report.documents),
+        "documents_computed": dg.MetadataValue.int(report.computed[stage]),
+        "documents_reused": dg.MetadataValue.int(report.reused[stage]),
+        "documents_failed": dg.MetadataValue.int(report.failed),
+        "documents_waiting_for_upstream": dg.MetadataValue.int(report.waiting),
+        "chunks": dg.MetadataValue.int(report.chunks),
+        "tokens": dg.MetadataValue.int(report.tokens),
+        "batches": dg.MetadataValue.int(report.batches),
+        "stage_seconds": dg.MetadataValue.float(round(report.stage_seconds[stage], 3)),
+        "run_seconds": dg.MetadataValue.float(round(report.seconds, 3)),
+        "documents_per_second": dg.MetadataValue.float(round(rate, 2)),
+        "batch": _table(report),
+    }
+
+
+def _table(report: WorkReport) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "document": row.name,
+                    "outcome": row.outcome,
+                    "chunks": row.chunks,
+                    "tokens": row.tokens,
+                    "seconds": round(row.seconds, 3),
+                    "error": f"{row.error.kind}: {row.error.message}" if row.error else "",
+                }
+            )
+            for row in report.rows
+        ],
+        schema=TABLE_SCHEMA,
+    )

@@ -1,0 +1,1 @@
+"""From the task streams to runs: the sensor that takes messages in and plans."""

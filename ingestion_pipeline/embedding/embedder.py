@@ -1,0 +1,132 @@
+"""Running an embedding model.
+
+Belongs here: loading it once and encoding texts in batches. Does not belong here: where its files
+are (``models``), what is done with the vectors (``weighting``, ``indexing``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from threading import Lock, RLock
+from typing import TYPE_CHECKING
+
+from ingestion_pipeline.control import Control
+from ingestion_pipeline.embedding import models
+from ingestion_pipeline.embedding.tokenizer import Tokenizer, without_surrogates
+from ingestion_pipeline.errors import ErrorKind, PermanentError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from sentence_transformers import SentenceTransformer
+
+_MODELS_IN_MEMORY = 2
+
+
+class Embedder:
+    """A model that turns texts into vectors; may be shared by threads.
+
+    Everything but ``encode`` works without loading the model, where its files tell enough.
+    """
+
+    def __init__(self, name: str, batch_size: int) -> None:
+        """Find the model.
+
+        Raises:
+            PermanentError: if it is not on this machine.
+        """
+        self.name = name
+        self.batch_size = batch_size
+        self._folder = models.model_folder(name)
+        self._lock = RLock()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The model's identity: a hash of its files, equal wherever they lie."""
+        return models.fingerprint(self._folder)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+        return Tokenizer(self._folder)
+
+    @cached_property
+    def dimension(self) -> int:
+        """The length of a vector."""
+        return models.declared_dimension(self._folder) or self._measured_dimension()
+
+    @cached_property
+    def max_tokens(self) -> int:
+        """The most tokens the model reads of a text, special tokens included."""
+        return models.declared_max_tokens(self._folder) or self._loaded_max_tokens()
+
+    def encode(self, texts: Sequence[str], control: Control) -> NDArray[np.float32]:
+        """Return one vector of length 1 per text, shaped (texts, dimension), in float32.
+
+        Texts of similar length share a batch, so that little is padded. What a text holds beyond
+        ``max_tokens`` is not read. Threads take turns, batch by batch; torch uses all cores.
+        """
+        import numpy as np
+
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        longest_first = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
+        for first in range(0, len(texts), self.batch_size):
+            control.check()
+            batch = longest_first[first : first + self.batch_size]
+            with self._lock:
+                vectors[batch] = self._model.encode(
+                    [without_surrogates(texts[index]) for index in batch],
+                    batch_size=self.batch_size,
+                    normalize_embeddings=True,
+                    show_progress_bar=False,
+                )
+        return vectors
+
+    @property
+    def _model(self) -> SentenceTransformer:
+        with self._lock:
+            return self._loaded_model
+
+    @cached_property
+    def _loaded_model(self) -> SentenceTransformer:
+        from safetensors import SafetensorError
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        try:
+            return SentenceTransformer(str(self._folder), local_files_only=True)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise PermanentError(
+                ErrorKind.BROKEN,
+                f"the embedding model {self.name!r} cannot be loaded ({error}); "
+                "check its folder or configure another embedding_model",
+            ) from error
+
+    def _measured_dimension(self) -> int:
+        return int(self._model.encode([""], show_progress_bar=False).shape[1])
+
+    def _loaded_max_tokens(self) -> int:
+        limit = self._model.max_seq_length
+        if limit is None:
+            raise PermanentError(
+                ErrorKind.UNSUPPORTED,
+                f"the embedding model {self.name!r} does not say how many tokens it reads; "
+                "write max_seq_length into its sentence_bert_config.json",
+            )
+        return limit
+
+
+def load_embedder(name: str, batch_size: int) -> Embedder:
+    """Return the embedder of that name, one per process, so that its model is loaded once.
+
+    Raises:
+        PermanentError: if the model is not on this machine.
+    """
+    with _CACHE_LOCK:
+        return _cached_embedder(name, batch_size)
+
+
+_CACHE_LOCK = Lock()
+_cached_embedder = lru_cache(maxsize=_MODELS_IN_MEMORY)(Embedder)

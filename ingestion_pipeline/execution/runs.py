@@ -1,0 +1,70 @@
+"""What Dagster is doing: which collections have runs, and whether anybody carries tasks out.
+
+Belongs here: questions to the Dagster instance. Does not belong here: what follows from the
+answers (``tasks.planning``, ``client``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG
+
+PENDING = (
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+)
+ACTIVE = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+GRACE_SECONDS = 60.0
+"""A started run without a lease counts this long: it may be between two batches, or loading."""
+DAEMON_SILENCE_SECONDS = 60.0
+"""A daemon beats every 30 seconds; one silent for longer than this is taken for dead."""
+
+
+@dataclass(frozen=True)
+class RunCounts:
+    """How many runs wait in Dagster's queue and how many run."""
+
+    queued: int
+    running: int
+
+
+def runs_by_collection(
+    instance: dg.DagsterInstance, live_runs: Mapping[str, AbstractSet[str]]
+) -> Counter[str]:
+    """Count the runs that each collection has, queued ones included.
+
+    A started run that holds no lease any more does not count after a while: its process may be
+    gone without Dagster having noticed, and must not keep its collection waiting.
+    """
+    counts: Counter[str] = Counter()
+    records = instance.get_run_records(dg.RunsFilter(statuses=[*PENDING, *ACTIVE]))
+    for record in records:
+        key = record.dagster_run.tags.get(PARTITION_NAME_TAG)
+        if key is None:
+            continue
+        is_pending = record.dagster_run.status in PENDING
+        is_new = time.time() - (record.start_time or time.time()) < GRACE_SECONDS
+        holds_lease = record.dagster_run.run_id in live_runs.get(key, ())
+        counts[key] += is_pending or is_new or holds_lease
+    return counts
+
+
+def count_runs(instance: dg.DagsterInstance) -> RunCounts:
+    """Count queued and running runs."""
+    return RunCounts(
+        queued=instance.get_runs_count(dg.RunsFilter(statuses=list(PENDING))),
+        running=instance.get_runs_count(dg.RunsFilter(statuses=list(ACTIVE))),
+    )
+
+
+def daemon_is_alive(instance: dg.DagsterInstance) -> bool:
+    """Whether the daemon that evaluates sensors has beaten lately."""
+    beat = instance.get_daemon_heartbeats().get("SENSOR")
+    return beat is not None and time.time() - beat.timestamp < DAEMON_SILENCE_SECONDS

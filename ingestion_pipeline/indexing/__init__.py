@@ -1,0 +1,23 @@
+"""Indexing: what readers query, in LanceDB.
+
+Belongs here: the table of a collection, its atomic writer, consistent reads, maintenance. Does not
+belong here: ranking and fusion (``retrieval``), when to publish and under which lease (``stages``).
+"""
+
+from __future__ import annotations
+
+from ingestion_pipeline.indexing.index import CollectionIndex, drop_collection
+from ingestion_pipeline.indexing.maintenance import Maintenance
+from ingestion_pipeline.indexing.schema import IndexedDocument, sql_string
+from ingestion_pipeline.indexing.snapshot import Counts, IndexedVersion, Snapshot
+
+__all__ = [
+    "CollectionIndex",
+    "Counts",
+    "IndexedDocument",
+    "IndexedVersion",
+    "Maintenance",
+    "Snapshot",
+    "drop_collection",
+    "sql_string",
+]

@@ -1,0 +1,178 @@
+"""The index of a collection: published atomically, read in snapshots.
+
+Belongs here: opening, creating, publishing and dropping tables. Does not belong here: queries
+(``snapshot``), upkeep (``maintenance``), leases (the caller's ``before_commit``).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from uuid import uuid4
+
+from ingestion_pipeline.indexing import maintenance
+from ingestion_pipeline.indexing.commits import committed
+from ingestion_pipeline.indexing.schema import (
+    IndexedDocument,
+    document_rows,
+    is_any_of,
+    is_generation,
+    table_name,
+    table_schema,
+)
+from ingestion_pipeline.indexing.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from lancedb.db import LanceDBConnection
+    from lancedb.table import LanceTable
+
+
+def _nothing() -> None:
+    """Check nothing before a commit."""
+
+
+class CollectionIndex:
+    """What readers query of one collection, for one embedding model.
+
+    ``uri`` is a folder or ``s3://`` URI, ``table`` the collection's table name, ``fingerprint`` the
+    identity of the embedding model. Another fingerprint is another table: after a change of model,
+    only what was embedded again is found until the reindex ends; then ``drop_other_generations``.
+    May be shared by threads, and used after a fork.
+    """
+
+    def __init__(self, uri: str, table: str, fingerprint: str) -> None:
+        self.uri = uri
+        self.table = table
+        self.fingerprint = fingerprint
+        self.name = table_name(table, fingerprint)
+
+    def publish(
+        self,
+        documents: Sequence[IndexedDocument],
+        removed: Collection[str] = (),
+        before_commit: Callable[[], None] = _nothing,
+    ) -> int:
+        """Make ``documents`` visible and ``removed`` ids invisible, in one commit.
+
+        All older rows of exactly these documents disappear in the same commit. The commit also
+        rewrites the sentinel row: without it two publications of one *new* document touch no common
+        row, and both would survive. ``before_commit`` is called before every attempt and may raise
+        to prevent it; LanceDB's own redoing of a lost race, within an attempt, it cannot stop.
+
+        Returns:
+            The new version of the table, 0 if there is no table and nothing to publish.
+
+        Raises:
+            TransientError: if other writers came first again and again.
+            PermanentError: if vectors do not fit their chunks or the table.
+        """
+        replaced = {document.document_id for document in documents} | set(removed)
+
+        def attempt() -> int:
+            table = self._open()
+            if table is None:
+                if not any(document.chunks for document in documents):
+                    return 0
+                table = self._create(dimension=int(documents[0].vectors.shape[1]))
+            rows = document_rows(documents, table.schema)
+            before_commit()
+            merge = table.merge_insert("chunk_id")
+            merge.when_matched_update_all().when_not_matched_insert_all()
+            merge.when_not_matched_by_source_delete(is_any_of("document_id", replaced))
+            # Only the sentinel has no vector; document_rows refused all others that are not sound.
+            return int(merge.execute(rows, on_bad_vectors="null").version)
+
+        return committed(attempt, f"publishing {len(replaced)} documents")
+
+    def snapshot(self) -> Snapshot:
+        """Return the newest version of the table, to read from."""
+        return Snapshot(self._open())
+
+    def maintain(self, *, thorough: bool = False) -> maintenance.Maintenance:
+        """Compact, index and prune where the table's statistics say that it pays, or anyway.
+
+        Raises:
+            TransientError: if other writers came first again and again.
+        """
+        return maintenance.maintain(self._open(), thorough=thorough)
+
+    def drop_other_generations(self) -> int:
+        """Drop the tables of other embedding models; return how many there were.
+
+        To be called when every document of the collection is in this one.
+        """
+        names = list(_generations(self._database, self.table))
+        others = [name for name in names if not name.startswith(self.name)]
+        for name in others:
+            self._database.drop_table(name, ignore_missing=True)
+        return len(others)
+
+    @cached_property
+    def _database(self) -> LanceDBConnection:
+        return _connect(self.uri)
+
+    def _open(self) -> LanceTable | None:
+        try:
+            return self._database.open_table(self.name)
+        except ValueError as error:
+            if "not found" not in str(error):
+                raise
+            return None
+
+    def _create(self, dimension: int) -> LanceTable:
+        """Create the table with its sentinel and its indexes, or open it if another was faster.
+
+        LanceDB's creation is not atomic: of two at once, the later replaces what was published in
+        between. In a folder the table is therefore made under another name and moved into place,
+        which only one can do. An object store cannot move; there, what the first publications of
+        two hosts to a new collection lose is for reconciliation to find.
+        """
+        schema = table_schema(dimension, self.fingerprint)
+        is_folder = "://" not in self.uri
+        name = f"{self.name}.{uuid4().hex}" if is_folder else self.name
+        table = self._database.create_table(
+            name, document_rows([], schema), on_bad_vectors="null", exist_ok=not is_folder
+        )
+        maintenance.create_missing_indexes(table)
+        if is_folder:
+            self._move_into_place(name)
+        return self._database.open_table(self.name)
+
+    def _move_into_place(self, draft: str) -> None:
+        folder = Path(self.uri)
+        try:
+            (folder / f"{draft}.lance").rename(folder / f"{self.name}.lance")
+        except OSError as error:
+            if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+                raise
+            self._database.drop_table(draft)
+
+
+def drop_collection(uri: str, table: str) -> int:
+    """Drop every generation of a collection's table; return how many there were."""
+    database = _connect(uri)
+    names = list(_generations(database, table))
+    for name in names:
+        database.drop_table(name, ignore_missing=True)
+    return len(names)
+
+
+def _connect(uri: str) -> LanceDBConnection:
+    os.environ.setdefault("LANCEDB_LOG", "error")  # it warns on stderr of each table it creates
+    import lancedb
+
+    return cast("LanceDBConnection", lancedb.connect(uri))
+
+
+def _generations(database: LanceDBConnection, table: str) -> Iterator[str]:
+    token: str | None = None
+    while True:
+        page = database.list_tables(page_token=token)
+        yield from (name for name in page.tables if is_generation(name, table))
+        token = page.page_token
+        if not token:
+            return

@@ -1,0 +1,109 @@
+"""Upkeep of a collection's table: compaction, indexes, old versions.
+
+Belongs here: what is due, by the table's own statistics, and doing it. Does not belong here: when
+it is asked for (a run's end, a schedule).
+
+Rows that no index covers yet are found all the same: LanceDB compares them one by one. Full-text
+search then costs about 0.07 ms per such row, hence the low threshold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from ingestion_pipeline.indexing.commits import committed
+
+if TYPE_CHECKING:
+    from lancedb.index import FTS, BTree, IvfRq
+    from lancedb.table import LanceTable
+
+SMALL_FRAGMENTS = 32
+"""Each publication adds one; a scan opens every one of them."""
+
+UNINDEXED_ROWS = 512
+"""About 35 ms of a full-text query."""
+
+VECTOR_INDEX_ROWS = 50_000
+"""Below, comparing all vectors takes about 0.1 s and is exact."""
+
+KEEP_VERSIONS = timedelta(hours=1)
+"""How long readers of an old version are safe; their queries take seconds."""
+
+STOP_WORDS = (
+    "a about after again against ain all am an and are aren as at be been being below between "
+    "both but by can couldn d did didn do does doesn doing don down each few for from further "
+    "had hadn has hasn have haven having he her here hers herself him himself his how i if in "
+    "into is isn it its itself just ll m me more most mustn my myself needn no nor not now o of "
+    "off on once only or other our ours ourselves out over own re s same shan she should "
+    "shouldn so some such t than that the their theirs them themselves then there these they "
+    "this those through to too under until up ve very was wasn we were weren what when where "
+    "which while who whom why will with won would wouldn y you your yours yourself yourselves"
+)
+"""English only: the built-in list of this tokenizer is of all languages, and drops "IL" and "0"."""
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """What upkeep found and did."""
+
+    rows: int = 0
+    small_fragments: int = 0
+    unindexed_rows: int = 0
+    bytes: int = 0
+    optimized: bool = False
+    vector_index_created: bool = False
+
+
+def maintain(table: LanceTable | None, *, thorough: bool) -> Maintenance:
+    """Do what is due; ``thorough`` compacts and prunes in any case."""
+    if table is None:
+        return Maintenance()
+    from lancedb.index import IvfRq
+
+    create_missing_indexes(table)
+    before = _statistics(table)
+    small_fragments = before["fragment_stats"]["num_small_fragments"]
+    unindexed_rows = max(index.num_unindexed_rows or 0 for index in table.list_indices())
+    vector_index_created = before["num_rows"] > VECTOR_INDEX_ROWS and _create_if_missing(
+        table, "vector", IvfRq(distance_type="cosine")
+    )
+    due = thorough or small_fragments >= SMALL_FRAGMENTS or unindexed_rows >= UNINDEXED_ROWS
+    if due:
+        committed(
+            lambda: table.optimize(cleanup_older_than=KEEP_VERSIONS), f"compacting {table.name}"
+        )
+    return Maintenance(
+        rows=before["num_rows"] - 1,
+        small_fragments=small_fragments,
+        unindexed_rows=unindexed_rows,
+        bytes=_statistics(table)["total_bytes"],
+        optimized=due,
+        vector_index_created=vector_index_created,
+    )
+
+
+def create_missing_indexes(table: LanceTable) -> None:
+    """Create the full-text index and those that make publishing fast.
+
+    The tokenizer cuts at Unicode word boundaries and by a dictionary where a script has no spaces
+    (Chinese, Japanese, Thai), then folds case and accents and stems English.
+    """
+    from lancedb.index import FTS, BTree
+
+    text = FTS(base_tokenizer="icu/split", custom_stop_words=STOP_WORDS.split())
+    _create_if_missing(table, "search_text", text)
+    _create_if_missing(table, "chunk_id", BTree())
+    _create_if_missing(table, "document_id", BTree())
+
+
+def _create_if_missing(table: LanceTable, column: str, config: FTS | BTree | IvfRq) -> bool:
+    if any(column in index.columns for index in table.list_indices()):
+        return False
+    committed(lambda: table.create_index(column, config=config), f"indexing {column}")
+    return True
+
+
+def _statistics(table: LanceTable) -> dict[str, Any]:
+    return cast("dict[str, Any]", table.stats())  # a dictionary, whatever its annotation says

@@ -1,0 +1,181 @@
+"""The table of a collection: its columns, its rows, its name.
+
+Belongs here: what a row holds and how documents become rows. Does not belong here: writing them
+(``index``) or reading them (``snapshot``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.model.search import HitKind
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from ingestion_pipeline.model.chunks import Chunk
+
+SCHEMA_VERSION = 1
+"""Raised when the columns change; a new version is a new table, filled by a reindex."""
+
+SENTINEL = "__sentinel__"
+"""The id of the row that every publication rewrites, so that two of them always conflict.
+
+Its vector and its search text are null: no search can find it.
+"""
+
+VISIBLE = f"chunk_id <> '{SENTINEL}'"
+"""The SQL condition of every row that counts."""
+
+
+@dataclass(frozen=True)
+class IndexedDocument:
+    """One version of a document, ready to become visible.
+
+    ``vectors`` is float32, shaped (chunks, dimension), each of length 1. ``fence`` is the token of
+    the claim under which it is published. A document without chunks just loses its old rows.
+    """
+
+    document_id: str
+    version: str
+    fence: int
+    name: str
+    uri: str
+    media_type: str
+    chunks: Sequence[Chunk]
+    vectors: NDArray[np.float32]
+
+
+def table_name(table: str, fingerprint: str) -> str:
+    """Return the name of one *generation* of a collection's table.
+
+    Each embedding model (and each schema version) has a table of its own, so vectors of two models
+    never meet, not even when a late publisher still uses the model of yesterday. Collection names
+    have no capitals, so a generation is never taken for another collection.
+    """
+    digest = hashlib.sha256(f"{SCHEMA_VERSION}\0{fingerprint}".encode()).hexdigest()
+    return f"{table}.G{digest[:16]}"
+
+
+def is_generation(name: str, table: str) -> bool:
+    """Whether ``name`` is a generation of the collection's table, or the draft of one."""
+    return re.fullmatch(re.escape(table) + r"\.G[0-9a-f]{16}(\.[0-9a-f]{32})?", name) is not None
+
+
+def sql_string(value: str) -> str:
+    """Return ``value`` as an SQL string literal; a quote is doubled, nothing else is special."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def is_any_of(column: str, values: Iterable[str]) -> str:
+    """Return the SQL condition that ``column`` holds one of ``values``."""
+    literals = ",".join(sql_string(value) for value in values)
+    return f"{column} IN ({literals})" if literals else "false"
+
+
+def search_text(name: str, chunk: Chunk) -> str:
+    """Return what full-text search reads of a chunk: its document's name, headings and text."""
+    return "\n".join((PurePosixPath(name).stem, *chunk.heading_path, chunk.text))
+
+
+def table_schema(dimension: int, fingerprint: str) -> pa.Schema:
+    """Return the columns, and in the metadata what the vectors were made with."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("chunk_id", pa.string(), nullable=False),
+            pa.field("document_id", pa.string(), nullable=False),
+            pa.field("document_version", pa.string()),
+            pa.field("fence", pa.int64()),
+            pa.field("kind", pa.string()),
+            pa.field("name", pa.string()),
+            pa.field("uri", pa.string()),
+            pa.field("media_type", pa.string()),
+            pa.field("ordinal", pa.int32()),
+            pa.field("start", pa.int64()),
+            pa.field("end", pa.int64()),
+            pa.field("tokens", pa.int32()),
+            pa.field("pages", pa.list_(pa.int32())),
+            pa.field("heading_path", pa.list_(pa.string())),
+            pa.field("text", pa.string()),
+            pa.field("search_text", pa.string()),
+            pa.field("vector", pa.list_(pa.float32(), dimension)),
+            pa.field("indexed_at", pa.timestamp("us", tz="UTC")),
+        ],
+        metadata={
+            "schema_version": str(SCHEMA_VERSION),
+            "embedding_fingerprint": fingerprint,
+            "embedding_dimension": str(dimension),
+        },
+    )
+
+
+def document_rows(documents: Sequence[IndexedDocument], schema: pa.Schema) -> pa.Table:
+    """Return the rows of ``documents`` and the sentinel's.
+
+    Raises:
+        PermanentError: of kind ``internal`` if vectors do not fit the chunks or the table, are not
+            finite, or two chunks share an id.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    now = datetime.now(UTC)
+    dimension = schema.field("vector").type.list_size
+    for document in documents:
+        _require_sound(document, dimension)
+    rows = [_row(document, chunk, now) for document in documents for chunk in document.chunks]
+    if len({row["chunk_id"] for row in rows}) < len(rows):
+        raise PermanentError(ErrorKind.INTERNAL, "two chunks of this batch have the same id")
+    rows.append({"chunk_id": SENTINEL, "document_id": SENTINEL, "indexed_at": now})
+    table = pa.Table.from_pylist(rows, schema.remove(schema.get_field_index("vector")))
+    nothing = np.zeros((1, dimension), dtype=np.float32)
+    vectors = np.concatenate([*(document.vectors for document in documents), nothing])
+    column = pa.FixedSizeListArray.from_arrays(
+        pa.array(vectors.ravel()), dimension, mask=pa.array([False] * (len(rows) - 1) + [True])
+    )
+    return table.add_column(schema.get_field_index("vector"), schema.field("vector"), column)
+
+
+def _require_sound(document: IndexedDocument, dimension: int) -> None:
+    import numpy as np
+
+    expected = (len(document.chunks), dimension)
+    if document.vectors.shape != expected or not np.isfinite(document.vectors).all():
+        raise PermanentError(
+            ErrorKind.INTERNAL,
+            f"document {document.document_id}: its vectors are shaped {document.vectors.shape} "
+            f"instead of {expected}, or not finite; embed it again",
+        )
+
+
+def _row(document: IndexedDocument, chunk: Chunk, now: datetime) -> dict[str, Any]:
+    return {
+        "chunk_id": chunk.chunk_id,
+        "document_id": document.document_id,
+        "document_version": document.version,
+        "fence": document.fence,
+        "kind": HitKind.CHUNK.value,
+        "name": document.name,
+        "uri": document.uri,
+        "media_type": document.media_type,
+        "ordinal": chunk.ordinal,
+        "start": chunk.start,
+        "end": chunk.end,
+        "tokens": chunk.tokens,
+        "pages": chunk.pages,
+        "heading_path": chunk.heading_path,
+        "text": chunk.text,
+        "search_text": search_text(document.name, chunk),
+        "indexed_at": now,
+    }

@@ -1,0 +1,201 @@
+"""Consistent reads: one version of a collection's table, whatever is published meanwhile.
+
+Belongs here: every query that LanceDB answers. Does not belong here: fusing and judging answers
+(``retrieval``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.indexing.schema import VISIBLE, is_any_of, sql_string
+from ingestion_pipeline.model.chunks import Chunk
+from ingestion_pipeline.model.search import Hit, HitKind
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from lancedb.query import LanceQueryBuilder
+    from lancedb.table import LanceTable
+    from numpy.typing import NDArray
+
+QUERY_SECONDS = 30
+"""The longest a query may take, however expensive its filter."""
+
+REFINE_FACTOR = 5
+"""How many times more candidates an approximate index gives to the exact comparison."""
+
+_HIT_COLUMNS = [
+    "chunk_id",
+    "document_id",
+    "name",
+    "kind",
+    "text",
+    "pages",
+    "heading_path",
+    "uri",
+]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much is visible."""
+
+    chunks: int
+    documents: int
+
+
+@dataclass(frozen=True)
+class IndexedVersion:
+    """One version of a document as it is visible: its hash, its fence and how many chunks."""
+
+    document_id: str
+    version: str
+    fence: int
+    chunks: int
+
+
+class Snapshot:
+    """One version of a collection's table; None is a collection in which nothing is indexed yet.
+
+    All reads of one question go to one snapshot, so they see each document's old version or its
+    new one, never both.
+    """
+
+    def __init__(self, table: LanceTable | None) -> None:
+        self._table = table
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever indexed."""
+        return self._table is None
+
+    def counts(self) -> Counts:
+        """Count chunks and documents."""
+        if self._table is None:
+            return Counts(chunks=0, documents=0)
+        ids = self._columns(["document_id"]).column("document_id")
+        return Counts(chunks=len(ids), documents=len(ids.unique()))
+
+    def document_names(self) -> dict[str, str]:
+        """Return the name of every document by its id."""
+        if self._table is None:
+            return {}
+        found = self._columns(["document_id", "name"])
+        pairs = zip(found["document_id"].to_pylist(), found["name"].to_pylist(), strict=True)
+        return dict(pairs)
+
+    def document_versions(
+        self, document_ids: Collection[str] | None = None
+    ) -> list[IndexedVersion]:
+        """Return what is visible of these documents, or of all.
+
+        A document that is listed twice is half published, which must never be.
+        """
+        if self._table is None:
+            return []
+        where = None if document_ids is None else is_any_of("document_id", document_ids)
+        keys = ["document_id", "document_version", "fence"]
+        groups = self._columns(keys, where).group_by(keys).aggregate([([], "count_all")])
+        return [
+            IndexedVersion(
+                document_id=row["document_id"],
+                version=row["document_version"],
+                fence=row["fence"],
+                chunks=row["count_all"],
+            )
+            for row in groups.sort_by("document_id").to_pylist()
+        ]
+
+    def largest_tokens(self) -> int:
+        """Return the token count of the longest chunk, 0 if there is none."""
+        import pyarrow.compute as pc
+
+        if self._table is None:
+            return 0
+        return pc.max(self._columns(["tokens"])["tokens"]).as_py() or 0
+
+    def chunks_of(self, document_id: str) -> list[Chunk]:
+        """Return a document's chunks in their order."""
+        if self._table is None:
+            return []
+        columns = [
+            "chunk_id",
+            "document_id",
+            "ordinal",
+            "text",
+            "tokens",
+            "start",
+            "end",
+            "pages",
+            "heading_path",
+        ]
+        found = self._columns(columns, f"document_id = {sql_string(document_id)}")
+        return [
+            Chunk(**row | {key: tuple(row[key]) for key in ("pages", "heading_path")})
+            for row in found.sort_by("ordinal").to_pylist()
+        ]
+
+    def matching(self, terms: str, limit: int, where: str | None = None) -> list[Hit]:
+        """Return the chunks whose search text shares words with ``terms``, best BM25 score first.
+
+        ``terms`` are words, not a query language: quotes and operators mean nothing. ``where`` is
+        trusted SQL (``retrieval.filters`` makes it).
+        """
+        from lancedb.query import MatchQuery
+
+        if self._table is None:
+            return []
+        match = MatchQuery(terms, "search_text")  # type: ignore[call-arg] # its defaults are hidden
+        query = self._table.search(match, query_type="fts")
+        rows = _answer(query, [*_HIT_COLUMNS, "_score"], where, limit).to_pylist()
+        return [_hit(row, row["_score"]) for row in rows]
+
+    def nearest(
+        self, vector: NDArray[np.float32], limit: int, where: str | None = None
+    ) -> list[Hit]:
+        """Return the chunks whose vectors have the greatest cosine with ``vector``, best first."""
+        if self._table is None:
+            return []
+        query = self._table.search(vector, vector_column_name="vector", query_type="vector")
+        query = query.distance_type("cosine").refine_factor(REFINE_FACTOR)
+        rows = _answer(query, [*_HIT_COLUMNS, "_distance"], where, limit).to_pylist()
+        return [_hit(row, 1 - row["_distance"]) for row in rows]
+
+    def _columns(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
+        assert self._table is not None  # noqa: S101 - for the type checker
+        condition = VISIBLE if where is None else f"{VISIBLE} AND ({where})"
+        return self._table.search().where(condition).select(list(columns)).to_arrow()
+
+
+def _answer(
+    query: LanceQueryBuilder, columns: list[str], where: str | None, limit: int
+) -> pa.Table:
+    if where is not None:
+        query = query.where(where, prefilter=True)
+    try:
+        return query.select(columns).limit(limit).to_arrow(timeout=timedelta(seconds=QUERY_SECONDS))
+    except RuntimeError as error:
+        if "Query timeout" not in str(error):
+            raise
+        raise PermanentError(
+            ErrorKind.TIMEOUT, f"the search took over {QUERY_SECONDS} s; use a simpler filter"
+        ) from error
+
+
+def _hit(row: dict[str, Any], score: float) -> Hit:
+    return Hit(
+        chunk_id=row["chunk_id"],
+        document_id=row["document_id"],
+        name=row["name"],
+        kind=HitKind(row["kind"]),
+        text=row["text"],
+        score=score,
+        pages=row["pages"],
+        heading_path=row["heading_path"],
+        sources=[row["uri"]],
+    )

@@ -1,0 +1,85 @@
+"""The process in which documents are parsed: one after the other, until its input ends.
+
+Belongs here: the limits a process sets for itself, and the loop. Does not belong here: timeouts
+and restarts (``pool``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+from ingestion_pipeline.errors import ErrorKind, IngestError, TransientError
+from ingestion_pipeline.model.elements import ParsedDocument
+from ingestion_pipeline.parsing.factory import parse
+from ingestion_pipeline.parsing.protocol import REPLY, Failure, Reply, read_frame, write_frame
+
+_PR_SET_PDEATHSIG = 1
+
+
+def serve(parse_one: Callable[[bytes, str], ParsedDocument], arguments: Sequence[str]) -> None:
+    """Answer documents on standard input with replies on standard output.
+
+    Args:
+        parse_one: Reads a document, given its bytes and its name.
+        arguments: The parent's process id and the limit of memory in bytes.
+    """
+    parent, memory_bytes = map(int, arguments)
+    _die_with(parent)
+    _limit(memory_bytes)
+    requests, replies = _take_over_pipes()
+    write_frame(replies, b"")
+    while (name := read_frame(requests)) is not None:
+        data = read_frame(requests)
+        if data is None:
+            return
+        reply = _answer(parse_one, data, name.decode())
+        del data
+        write_frame(replies, REPLY.dump_json(reply))
+
+
+def _die_with(parent: int) -> None:
+    """End with the parent however it ends, even while a parser holds this process.
+
+    Elsewhere than on Linux the end of standard input has to do.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit()
+
+
+def _limit(memory_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+def _take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the pipes to ourselves: what a library prints must not come between the replies."""
+    requests = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+def _answer(parse_one: Callable[[bytes, str], ParsedDocument], data: bytes, name: str) -> Reply:
+    try:
+        return Reply(document=parse_one(data, name))
+    except MemoryError:
+        return Reply(failure=Failure(ErrorKind.TOO_LARGE, "out of memory"))
+    except IngestError as error:
+        transient = isinstance(error, TransientError)
+        return Reply(failure=Failure(error.kind, error.message, transient))
+
+
+if __name__ == "__main__":
+    serve(parse, sys.argv[1:])

@@ -1,0 +1,59 @@
+"""Chooses the parser for a document and gives its errors a type.
+
+Belongs here: which parser reads which format. Does not belong here: isolation (``pool``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
+from ingestion_pipeline.model.elements import ParsedDocument
+from ingestion_pipeline.parsing.cleaning import one_line
+from ingestion_pipeline.parsing.detection import FileType, detect
+from ingestion_pipeline.parsing.docx import parse_docx
+from ingestion_pipeline.parsing.html import parse_html
+from ingestion_pipeline.parsing.markdown import parse_markdown
+from ingestion_pipeline.parsing.pdf import parse_pdf
+from ingestion_pipeline.parsing.plain_text import parse_plain_text
+
+_LONGEST_REASON = 300
+
+Parser = Callable[[bytes], ParsedDocument]
+"""Reads one format; may raise anything, ``parse`` gives it a type."""
+
+PARSERS: Mapping[FileType, Parser] = MappingProxyType(
+    {
+        FileType.PLAIN_TEXT: parse_plain_text,
+        FileType.MARKDOWN: parse_markdown,
+        FileType.HTML: parse_html,
+        FileType.PDF: parse_pdf,
+        FileType.DOCX: parse_docx,
+    }
+)
+
+
+def parse(data: bytes, name: str) -> ParsedDocument:
+    """Read a document in this process, without limits; untrusted ones belong in ``ParserPool``.
+
+    Args:
+        data: The file's bytes; they alone decide the format, but for the kinds of text.
+        name: The file's name.
+
+    Raises:
+        PermanentError: ``empty``, ``unsupported``, ``encrypted`` or ``broken``.
+        MemoryError: As it is; only the caller knows what the limit was.
+    """
+    try:
+        document = PARSERS[detect(data, name)](data)
+    except (IngestError, MemoryError):
+        raise
+    except Exception as error:
+        reason = one_line(f"{type(error).__name__}: {error}")[:_LONGEST_REASON]
+        raise PermanentError(
+            ErrorKind.BROKEN, f"the file cannot be read ({reason}); save it again and retry"
+        ) from error
+    if not document.elements:
+        raise PermanentError(ErrorKind.EMPTY, "the file holds no text")
+    return document

@@ -1,0 +1,244 @@
+"""HTML: what a reader would see of the page's content.
+
+Nothing is fetched and no entity beyond HTML's own is resolved. Scripts, styles, navigation,
+forms and hidden parts are no content; neither are a page's own header and footer, unless
+nothing would be left.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ingestion_pipeline.model.elements import ElementCategory, ParsedDocument
+from ingestion_pipeline.parsing.builder import DocumentBuilder
+from ingestion_pipeline.parsing.cleaning import clean, one_line
+from ingestion_pipeline.parsing.detection import FileType
+from ingestion_pipeline.parsing.encoding import decode
+from ingestion_pipeline.parsing.tables import Cell
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+_CHARSET = re.compile(
+    rb"""<(?:meta|\?xml)\b[^>]*?(?:charset|encoding)\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE
+)
+_CHARSET_WITHIN = 4096
+
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_NO_CONTENT = (
+    {"head", "script", "style", "noscript", "template", "nav", "svg", "map", "iframe", "object"}
+    | {"embed", "canvas", "audio", "video", "button", "select", "input", "textarea", "datalist"}
+    | {"dialog"}
+)
+_NO_CONTENT_ROLES = frozenset({"navigation", "search", "menu", "menubar", "dialog"})
+_FRAME = frozenset({"header", "footer"})
+_FRAME_ROLES = frozenset({"banner", "contentinfo"})
+_SECTIONS = frozenset({"article", "main", "section", "blockquote", "figure"})
+_BLOCKS = (
+    {"html", "body", "main", "article", "section", "header", "footer", "aside", "address", "div"}
+    | {"p", "pre", "blockquote", "center", "figure", "figcaption", "hr", "details", "summary"}
+    | {"form", "fieldset", "legend", "ul", "ol", "dir", "menu", "li", "dl", "dt", "dd", "hgroup"}
+    | {"table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th", *_HEADINGS}
+)
+_HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
+_WHITE_SPACE = re.compile("[ \t\n\r\f\xa0]+")
+_AROUND_BREAK = re.compile(r" *\n *")
+_LONGEST_CELL = 2000
+"""Characters; a table with a longer cell arranges the page and holds no data."""
+
+
+def parse_html(data: bytes) -> ParsedDocument:
+    """Read a page: headings, paragraphs, list items, tables and code."""
+    declared = _CHARSET.search(data[:_CHARSET_WITHIN])
+    source = clean(decode(data, declared[1].decode("ascii") if declared else None))
+    builder = DocumentBuilder()
+    root = add_html(source, builder)
+    title = root.findtext(".//title") if root is not None else None
+    return builder.document(FileType.HTML, title=title)
+
+
+def add_html(source: str, builder: DocumentBuilder) -> _Element | None:
+    """Add the content of a page or fragment; returns its root, None where it holds no markup."""
+    from lxml import etree
+
+    parser = etree.HTMLParser(
+        encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True
+    )
+    try:
+        root = etree.fromstring(source.encode(), parser)
+    except etree.XMLSyntaxError:  # nothing but comments or white space
+        return None
+    if root is None:
+        return None
+    if not _Walk(builder).add(root, keep_frame=False):
+        _Walk(builder).add(root, keep_frame=True)
+    return root
+
+
+class _Walk:
+    """One walk over a page; text gathers until a block begins or ends, then becomes an element.
+
+    The walk follows events instead of calling itself, for pages nest deeper than Python may.
+    """
+
+    def __init__(self, builder: DocumentBuilder) -> None:
+        self._builder = builder
+        self._blocks: list[str] = []
+        self._text: list[str] = []
+        self._added = False
+
+    def add(self, root: _Element, *, keep_frame: bool) -> bool:
+        """Add the visible content below ``root``; tells whether there was any."""
+        from lxml import etree
+
+        walk = etree.iterwalk(root, events=("start", "end"))
+        skipped: _Element | None = None
+        for event, element in walk:
+            if event == "start":
+                if self._leave_out(element, keep_frame=keep_frame):
+                    skipped = element
+                    walk.skip_subtree()
+                else:
+                    self._start(element)
+            else:
+                if element is skipped:
+                    skipped = None
+                else:
+                    self._end(element)
+                if element is not root:
+                    self._append(element.tail)
+        self._flush()
+        return self._added
+
+    def _leave_out(self, element: _Element, *, keep_frame: bool) -> bool:
+        """Whether to step over the element, for it is no content or a table just added whole."""
+        if _is_no_content(element) or (not keep_frame and _is_page_frame(element)):
+            if element.tag in _BLOCKS:
+                self._flush()
+            return True
+        rows = _data_rows(element) if element.tag == "table" else None
+        if rows is None:
+            return False
+        self._flush()
+        caption = element.find("caption")
+        if caption is not None:
+            self._builder.text(ElementCategory.NARRATIVE_TEXT, one_line(_visible_text(caption)))
+        self._builder.table(rows)
+        self._added = True
+        return True
+
+    def _start(self, element: _Element) -> None:
+        tag = element.tag
+        if tag in _BLOCKS:
+            self._flush()
+            self._blocks.append(tag)
+        elif tag == "br":
+            self._text.append("\n")
+        elif tag == "img":
+            self._append(f" {element.get('alt') or ''} ")
+        self._append(element.text)
+
+    def _end(self, element: _Element) -> None:
+        if element.tag in _BLOCKS:
+            self._flush()
+            self._blocks.pop()
+
+    def _append(self, text: str | None) -> None:
+        if text:
+            self._text.append(text if "pre" in self._blocks else _WHITE_SPACE.sub(" ", text))
+
+    def _flush(self) -> None:
+        text = "".join(self._text)
+        self._text.clear()
+        if not text.strip():
+            return
+        self._added = True
+        kind = next((tag for tag in reversed(self._blocks) if tag in _KINDS), "p")
+        if kind in _HEADINGS:
+            self._builder.heading(text, _HEADINGS[kind])
+        elif kind == "pre":
+            self._builder.text(ElementCategory.CODE_SNIPPET, text)
+        else:
+            for paragraph in _AROUND_BREAK.sub("\n", text).split("\n\n"):
+                self._builder.text(_KINDS[kind], re.sub(" {2,}", " ", paragraph))
+
+
+_KINDS = {
+    **dict.fromkeys(_HEADINGS, ElementCategory.TITLE),
+    "pre": ElementCategory.CODE_SNIPPET,
+    "li": ElementCategory.LIST_ITEM,
+    "p": ElementCategory.NARRATIVE_TEXT,
+}
+
+
+def _is_no_content(element: _Element) -> bool:
+    return (
+        element.tag in _NO_CONTENT
+        or element.get("role") in _NO_CONTENT_ROLES
+        or element.get("hidden") is not None
+        or element.get("aria-hidden") == "true"
+        or _HIDDEN_STYLE.search(element.get("style") or "") is not None
+    )
+
+
+def _is_page_frame(element: _Element) -> bool:
+    """Whether this is the header or footer of the page, not of an article; a main heading stays."""
+    if element.tag not in _FRAME and element.get("role") not in _FRAME_ROLES:
+        return False
+    if any(ancestor.tag in _SECTIONS for ancestor in element.iterancestors()):
+        return False
+    return element.find(".//h1") is None
+
+
+def _data_rows(table: _Element) -> list[list[Cell]] | None:
+    """Return the rows of a table of data, None for one that only arranges a page.
+
+    What arranges a page is read as the blocks it holds, so that nothing is lost or doubled.
+    """
+    if table.get("role") in ("presentation", "none"):
+        return None
+    if next(table.iterdescendants("table", *_HEADINGS), None) is not None:
+        return None
+    rows = [
+        [
+            Cell(
+                text=_visible_text(cell),
+                header=cell.tag == "th",
+                colspan=_span(cell.get("colspan")),
+                rowspan=_span(cell.get("rowspan")),
+            )
+            for cell in row.iterchildren("td", "th")
+        ]
+        for row in table.iterdescendants("tr")
+    ]
+    if len(rows) < 2 or max(map(len, rows)) < 2:
+        return None
+    if any(len(cell.text) > _LONGEST_CELL for row in rows for cell in row):
+        return None
+    return rows
+
+
+def _span(value: str | None) -> int:
+    return int(value) if value and value.isascii() and value.isdigit() else 1
+
+
+def _visible_text(element: _Element) -> str:
+    """Return all visible text below ``element``, its blocks separated by spaces."""
+    from lxml import etree
+
+    parts: list[str] = []
+    walk = etree.iterwalk(element, events=("start", "end"))
+    for event, child in walk:
+        block = child.tag in _BLOCKS or child.tag == "br"
+        if event == "start":
+            if child is not element and _is_no_content(child):
+                walk.skip_subtree()
+                continue
+            parts.append(" " if block else "")
+            parts.append((child.get("alt") or "") if child.tag == "img" else child.text or "")
+        else:
+            parts.append(" " if block else "")
+            if child is not element:
+                parts.append(child.tail or "")
+    return "".join(parts)

@@ -1,0 +1,104 @@
+"""Markdown: CommonMark with tables and strikethrough; inline markup becomes plain text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from ingestion_pipeline.model.elements import ElementCategory, ParsedDocument
+from ingestion_pipeline.parsing.builder import DocumentBuilder
+from ingestion_pipeline.parsing.cleaning import clean
+from ingestion_pipeline.parsing.detection import FileType
+from ingestion_pipeline.parsing.encoding import decode
+from ingestion_pipeline.parsing.html import add_html
+from ingestion_pipeline.parsing.tables import Cell
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+_FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?\n)?\1[ \t]*(?:\n|\Z)", re.DOTALL)
+_FRONT_TITLE = re.compile(r"^title\s*[:=]\s*(.+?)\s*$", re.MULTILINE)
+
+
+def parse_markdown(data: bytes) -> ParsedDocument:
+    """Read Markdown; front matter gives the title and is no text."""
+    from markdown_it import MarkdownIt
+
+    source, title = _without_front_matter(clean(decode(data)))
+    markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    builder = DocumentBuilder()
+    _add_blocks(markdown.parse(source), builder)
+    return builder.document(FileType.MARKDOWN, title=title)
+
+
+def _without_front_matter(source: str) -> tuple[str, str | None]:
+    matter = _FRONT_MATTER.match(source)
+    if matter is None:
+        return source, None
+    title = _FRONT_TITLE.search(matter[2] or "")
+    return source[matter.end() :], title[1].strip("\"'") if title else None
+
+
+def _add_blocks(tokens: Sequence[Token], builder: DocumentBuilder) -> None:
+    list_depth = 0
+    position = 0
+    while position < len(tokens):
+        token = tokens[position]
+        match token.type:
+            case "table_open":
+                end = _closing(tokens, position)
+                builder.table(_rows(tokens[position:end]))
+                position = end
+            case "heading_open":
+                builder.heading(_plain(tokens[position + 1]), level=int(token.tag[1:]))
+                position += 1
+            case "list_item_open":
+                list_depth += 1
+            case "list_item_close":
+                list_depth -= 1
+            case "inline":
+                category = (
+                    ElementCategory.LIST_ITEM if list_depth else ElementCategory.NARRATIVE_TEXT
+                )
+                builder.text(category, _plain(token))
+            case "fence" | "code_block":
+                builder.text(ElementCategory.CODE_SNIPPET, token.content)
+            case "html_block":
+                add_html(token.content, builder)
+        position += 1
+
+
+def _closing(tokens: Sequence[Token], start: int) -> int:
+    """Return where the block that opens at ``start`` closes; tables do not nest."""
+    closing = tokens[start].type.replace("_open", "_close")
+    return next(i for i in range(start, len(tokens)) if tokens[i].type == closing)
+
+
+def _rows(tokens: Sequence[Token]) -> list[list[Cell]]:
+    rows: list[list[Cell]] = []
+    for before, token in pairwise(tokens):
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline":
+            rows[-1].append(Cell(_plain(token), header=before.type == "th_open"))
+    return rows
+
+
+def _plain(token: Token) -> str:
+    """Return the text of an inline token: link texts, alternative texts of images, code."""
+    parts: list[str] = []
+    for child in token.children or ():
+        match child.type:
+            case "text" | "code_inline":
+                parts.append(child.content)
+            case "softbreak":
+                parts.append(" ")
+            case "hardbreak":
+                parts.append("\n")
+            case "image":
+                parts.append(_plain(child))
+            case "html_inline" if child.content.lower().startswith("<br"):
+                parts.append("\n")
+    return "".join(parts)

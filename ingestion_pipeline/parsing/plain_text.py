@@ -1,0 +1,21 @@
+"""Plain text: paragraphs between blank lines."""
+
+from __future__ import annotations
+
+import re
+
+from ingestion_pipeline.model.elements import ElementCategory, ParsedDocument
+from ingestion_pipeline.parsing.builder import DocumentBuilder
+from ingestion_pipeline.parsing.cleaning import clean
+from ingestion_pipeline.parsing.detection import FileType
+from ingestion_pipeline.parsing.encoding import decode
+
+_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
+
+
+def parse_plain_text(data: bytes) -> ParsedDocument:
+    """Read text in any encoding; the line breaks within a paragraph stay."""
+    builder = DocumentBuilder()
+    for paragraph in _BLANK_LINES.split(clean(decode(data))):
+        builder.text(ElementCategory.NARRATIVE_TEXT, paragraph)
+    return builder.document(FileType.PLAIN_TEXT)

@@ -1,0 +1,56 @@
+"""What a parser child and its pool say to each other over pipes.
+
+A frame is its length (8 bytes, big-endian) and that many bytes. A child sends an empty frame
+when it is ready. Each document is two frames (name, bytes) and is answered by one: a ``Reply``
+in JSON, so that what comes out of a child that a document has taken over is data, never code.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from pydantic import TypeAdapter
+
+from ingestion_pipeline.errors import ErrorKind
+from ingestion_pipeline.model.elements import ParsedDocument
+
+LENGTH = struct.Struct(">Q")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A typed error on its way to the parent."""
+
+    kind: ErrorKind
+    message: str
+    transient: bool = False
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Either a document or a failure."""
+
+    document: ParsedDocument | None = None
+    failure: Failure | None = None
+
+
+REPLY = TypeAdapter(Reply)
+
+
+def read_frame(file: BinaryIO) -> bytes | None:
+    """Return the next frame, None where the other side has gone."""
+    header = file.read(LENGTH.size)
+    if len(header) < LENGTH.size:
+        return None
+    (length,) = LENGTH.unpack(header)
+    payload = file.read(length)
+    return payload if len(payload) == length else None
+
+
+def write_frame(file: BinaryIO, payload: bytes) -> None:
+    """Send a frame."""
+    file.write(LENGTH.pack(len(payload)))
+    file.write(payload)
+    file.flush()

@@ -1,0 +1,127 @@
+"""Collections in the registry, and the data versions of their stages.
+
+Belongs here: creating, configuring and listing collections. Does not belong here: what a
+configuration means (``model.collections``, ``stages``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.model.collections import Collection, CollectionConfig, CollectionName
+from ingestion_pipeline.model.documents import Stage
+from ingestion_pipeline.registry import multiset
+from ingestion_pipeline.registry.database import Database, now
+from ingestion_pipeline.registry.schema import collections, stage_versions
+
+
+class Collections:
+    """The collections of one registry."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, key: str) -> Collection:
+        """Return a collection.
+
+        Raises:
+            PermanentError: of kind ``not_found``.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(collections).where(collections.c.key == key)).first()
+        if row is None:
+            raise PermanentError(
+                ErrorKind.NOT_FOUND,
+                f"there is no collection {key!r}: create it with `ingest collections create {key}`",
+            )
+        return _collection(row)
+
+    def all(self) -> list[Collection]:
+        """Return all collections, by key."""
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(collections).order_by(collections.c.key)).all()
+        return [_collection(row) for row in rows]
+
+    def ensure(self, name: CollectionName) -> tuple[Collection, bool]:
+        """Return the collection, created with the defaults if new, and whether it is new."""
+        with self._database.write() as connection:
+            created = _insert(connection, name, CollectionConfig())
+        return self.get(name.key), created
+
+    def create(self, name: CollectionName, config: CollectionConfig) -> Collection:
+        """Create a collection.
+
+        Raises:
+            PermanentError: of kind ``invalid_option`` when it exists.
+        """
+        with self._database.write() as connection:
+            created = _insert(connection, name, config)
+        if not created:
+            raise PermanentError(
+                ErrorKind.INVALID_OPTION,
+                f"collection {name.key!r} exists: change it with `ingest collections configure`",
+            )
+        return self.get(name.key)
+
+    def configure(self, key: str, changes: dict[str, Any]) -> Collection:
+        """Validate and apply configuration changes; None restores a default."""
+        with self._database.write() as connection:
+            row = connection.execute(
+                sa.select(collections).where(collections.c.key == key).with_for_update()
+            ).first()
+            if row is not None:
+                config = _collection(row).config.updated(changes)
+                connection.execute(
+                    collections.update()
+                    .where(collections.c.key == key)
+                    .values(config=config.model_dump(exclude_unset=True))
+                )
+        return self.get(key)
+
+    def delete(self, key: str) -> None:
+        """Forget a collection with its documents, stages and claims; its tasks remain."""
+        with self._database.write() as connection:
+            connection.execute(collections.delete().where(collections.c.key == key))
+
+    def data_version(self, key: str, stage: Stage) -> str:
+        """Return a hash of which result of ``stage`` each document of the collection has."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(stage_versions.c.multiset, stage_versions.c.documents).where(
+                    stage_versions.c.collection_key == key, stage_versions.c.stage == stage
+                )
+            ).first()
+        return f"{row.documents}-{row.multiset[:32]}" if row else f"0-{multiset.EMPTY[:32]}"
+
+
+def _insert(connection: sa.Connection, name: CollectionName, config: CollectionConfig) -> bool:
+    exists = connection.scalar(
+        sa.select(sa.literal(1)).select_from(collections).where(collections.c.key == name.key)
+    )
+    if exists:
+        return False
+    try:
+        with connection.begin_nested():
+            connection.execute(
+                collections.insert().values(
+                    key=name.key,
+                    tenant=name.tenant,
+                    name=name.name,
+                    config=config.model_dump(exclude_unset=True),
+                    created_at=now(),
+                )
+            )
+    except sa.exc.IntegrityError:  # PostgreSQL: another process was first
+        return False
+    return True
+
+
+def _collection(row: sa.Row[Any]) -> Collection:
+    return Collection(
+        name=CollectionName(row.tenant, row.name),
+        config=CollectionConfig.model_validate(row.config),
+        created_at=row.created_at,
+    )

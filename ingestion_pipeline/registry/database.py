@@ -1,0 +1,116 @@
+"""The connection to the registry's database: engine, transactions, clock, migrations.
+
+Belongs here: what differs between SQLite and PostgreSQL. Does not belong here: tables
+(``schema``) and queries (the modules beside this one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import ColumnElement
+
+from ingestion_pipeline.errors import ErrorKind, TransientError
+
+BUSY_TIMEOUT_SECONDS = 30
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class now(ColumnElement[float]):  # noqa: N801 - reads as the SQL function it compiles to
+    """Seconds since the epoch by the database's clock, the only clock that leases go by."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_on_sqlite(*_: Any, **__: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _now_on_postgresql(*_: Any, **__: Any) -> str:
+    return "extract(epoch from clock_timestamp())"
+
+
+class Database:
+    """Transactions on one database; safe to share between threads."""
+
+    def __init__(self, url: str) -> None:
+        address = sa.make_url(url)
+        if address.drivername == "postgresql":
+            # SQLAlchemy 2.1 takes psycopg 3 for the bare name; the postgres extra brings psycopg2.
+            address = address.set(drivername="postgresql+psycopg2")
+        self.is_sqlite = address.get_backend_name() == "sqlite"
+        if self.is_sqlite and address.database:
+            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        options: dict[str, Any] = (
+            {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}} if self.is_sqlite else {}
+        )
+        self._engine = sa.create_engine(address, pool_pre_ping=not self.is_sqlite, **options)
+        if self.is_sqlite:
+            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+            sa.event.listen(self._engine, "begin", _begin_sqlite)
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Open a transaction that may write.
+
+        On SQLite it takes the write lock at once (``BEGIN IMMEDIATE``): the standard driver takes
+        no lock at the first SELECT, so reading and then updating would not be atomic.
+        """
+        with self._connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open a transaction that only reads, without waiting for writers."""
+        with self._connect() as connection:
+            reader = connection.execution_options(read_only=True)
+            with reader.begin():
+                yield reader
+
+    @contextmanager
+    def _connect(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            where = self._engine.url.render_as_string(hide_password=True)
+            raise TransientError(
+                ErrorKind.UNAVAILABLE, f"the registry at {where} does not answer: {error.orig}"
+            ) from error
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest version; safe when several processes start at once."""
+        with self._connect() as connection, connection.begin():
+            if not self.is_sqlite:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(4207849484)"))
+            config = alembic.config.Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self._engine.dispose()
+
+
+def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:
+    dbapi_connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
+    cursor = dbapi_connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

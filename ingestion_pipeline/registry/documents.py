@@ -1,0 +1,301 @@
+"""Documents in the registry: listing them, asking for work on them, counting what waits.
+
+Belongs here: reads, and marking documents as wanted. Does not belong here: who works on them
+(``claims``) or for which task (``tasks``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.model.documents import Document, DocumentState, ErrorInfo, Stage
+from ingestion_pipeline.model.tasks import Priority, ReindexOnly
+from ingestion_pipeline.registry.database import Database, now
+from ingestion_pipeline.registry.schema import collections, document_stages, documents
+
+NOT_WANTED = (DocumentState.DELETED, DocumentState.INPUT)
+CHUNK = 500
+"""How many values go into one IN list, well under every database's limit."""
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits in one collection."""
+
+    collection_key: str
+    tenant: str
+    documents: int
+    priority: int
+    oldest_seconds: float
+    """Age of the oldest request."""
+    max_parallel_runs: int
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which documents of a collection are asked for: those named, or else what ``only`` says.
+
+    ``force`` has unchanged documents processed again. ``recipe`` is that of the last stage asked
+    for; a document whose stored result has another one, or another version, is stale.
+    """
+
+    only: ReindexOnly
+    recipe: str
+    stage: Stage = Stage.INDEXED
+    document_ids: tuple[str, ...] = ()
+    force: bool = False
+
+
+class Documents:
+    """The documents of one registry."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(
+        self, collection_key: str, document_ids: Sequence[str] | None = None
+    ) -> list[Document]:
+        """Return the documents of a collection, by name; all, or those named."""
+        with self._database.read() as connection:
+            return select_documents(
+                connection, documents.c.collection_key == collection_key, document_ids
+            )
+
+    def request(self, collection_key: str, selection: Selection) -> int:
+        """Mark the selected documents as wanted and return how many they are."""
+        with self._database.write() as connection:
+            _require_known(connection, collection_key, selection.document_ids)
+            wanted = selected(connection, collection_key, selection)
+            mark_pending(connection, wanted, Priority.NORMAL, force=forced(selection))
+            return len(wanted)
+
+    def force(self, collection_key: str, document_ids: Sequence[str]) -> None:
+        """Have the next run that selects some stages redo them; all documents if none is named."""
+        with self._database.write() as connection:
+            _require_known(connection, collection_key, document_ids)
+            mine = documents.c.collection_key == collection_key
+            forced = documents.update().where(mine).values(force=True)
+            if not document_ids:
+                connection.execute(forced)
+            for part in _parts(document_ids):
+                connection.execute(forced.where(documents.c.document_id.in_(part)))
+
+    def count_stale(self, collection_key: str, recipe: str) -> int:
+        """Return how many documents a reindex of ``stale`` would take."""
+        selection = Selection(ReindexOnly.STALE, recipe)
+        with self._database.read() as connection:
+            return len(selected(connection, collection_key, selection))
+
+    def backlog(self) -> list[Backlog]:
+        """Return what waits and is not claimed, for each collection that has any."""
+        query = (
+            sa.select(
+                collections.c.key,
+                collections.c.tenant,
+                collections.c.config,
+                sa.func.count().label("documents"),
+                sa.func.max(documents.c.priority).label("priority"),
+                (now() - sa.func.min(documents.c.requested_at)).label("oldest_seconds"),
+            )
+            .join(documents, documents.c.collection_key == collections.c.key)
+            .where(
+                documents.c.state == DocumentState.PENDING,
+                documents.c.claim_id.is_(None),
+                documents.c.not_before <= now(),
+            )
+            .group_by(collections.c.key)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Backlog(
+                collection_key=row.key,
+                tenant=row.tenant,
+                documents=row.documents,
+                priority=row.priority,
+                oldest_seconds=row.oldest_seconds,
+                max_parallel_runs=row.config.get("max_parallel_runs", 1),
+            )
+            for row in rows
+        ]
+
+    def published_elsewhere(self, collection_key: str, index_table: str) -> int:
+        """Return how many documents are published in another table than this one."""
+        query = sa.select(sa.func.count()).where(
+            documents.c.collection_key == collection_key, documents.c.index_table != index_table
+        )
+        with self._database.read() as connection:
+            return connection.scalar(query) or 0
+
+    def counts(self, collection_key: str) -> dict[DocumentState, int]:
+        """Return the number of documents in each state."""
+        query = (
+            sa.select(documents.c.state, sa.func.count())
+            .where(documents.c.collection_key == collection_key)
+            .group_by(documents.c.state)
+        )
+        with self._database.read() as connection:
+            return {DocumentState(state): count for state, count in connection.execute(query)}
+
+    def published(self, collection_key: str, index_table: str) -> dict[str, tuple[str, int]]:
+        """Return what was published to a table, by document: version and number of chunks."""
+        query = (
+            sa.select(documents.c.document_id, document_stages.c.version, documents.c.chunks)
+            .join(document_stages)
+            .where(
+                documents.c.collection_key == collection_key,
+                documents.c.index_table == index_table,
+                document_stages.c.stage == Stage.INDEXED,
+            )
+        )
+        with self._database.read() as connection:
+            return {
+                row.document_id: (row.version, row.chunks or 0) for row in connection.execute(query)
+            }
+
+
+def forced(selection: Selection) -> bool:
+    """Whether unchanged documents are to be processed again."""
+    return selection.force or selection.only is ReindexOnly.ALL
+
+
+def selected(connection: sa.Connection, collection_key: str, selection: Selection) -> list[str]:
+    """Return the ids of the documents that a selection means."""
+    done = (
+        sa.select(sa.literal(1))
+        .where(
+            document_stages.c.document_id == documents.c.document_id,
+            document_stages.c.stage == selection.stage,
+            document_stages.c.version == documents.c.sha256,
+            document_stages.c.recipe == selection.recipe,
+        )
+        .exists()
+    )
+    failed = documents.c.state == DocumentState.FAILED
+    wanted: dict[ReindexOnly, sa.ColumnElement[bool]] = {
+        # A failed document is not stale: what failed once would fail again every night.
+        ReindexOnly.STALE: ~done & ~failed,
+        ReindexOnly.FAILED: failed,
+        ReindexOnly.ALL: sa.true(),
+    }
+    everything = selection.force or selection.document_ids
+    condition = sa.true() if everything else wanted[selection.only]
+    query = sa.select(documents.c.document_id).where(
+        documents.c.collection_key == collection_key,
+        documents.c.state.not_in(NOT_WANTED),
+        condition,
+    )
+    if not selection.document_ids:
+        return list(connection.scalars(query))
+    return [
+        found
+        for part in _parts(selection.document_ids)
+        for found in connection.scalars(query.where(documents.c.document_id.in_(part)))
+    ]
+
+
+def mark_pending(
+    connection: sa.Connection, document_ids: Sequence[str], priority: Priority, *, force: bool
+) -> None:
+    """Ask for work on documents; on one that is being worked on, for work once more after that."""
+    waiting = (documents.c.state == DocumentState.PENDING) & documents.c.claim_id.is_(None)
+    for part in _parts(document_ids):
+        connection.execute(
+            documents.update()
+            .where(documents.c.document_id.in_(part))
+            .values(
+                # A claimed document stays "processing": its claim sees the later request.
+                state=sa.case(
+                    (documents.c.claim_id.is_(None), DocumentState.PENDING),
+                    else_=documents.c.state,
+                ),
+                requested_at=sa.case((waiting, documents.c.requested_at), else_=now()),
+                priority=sa.case(
+                    (waiting & (documents.c.priority > priority.rank), documents.c.priority),
+                    else_=priority.rank,
+                ),
+                force=sa.or_(documents.c.force, sa.literal(force)),
+                attempts=0,
+                not_before=0.0,
+                updated_at=now(),
+            )
+        )
+
+
+def select_documents(
+    connection: sa.Connection,
+    condition: sa.ColumnElement[bool],
+    document_ids: Sequence[str] | None = None,
+) -> list[Document]:
+    """Return the documents that meet a condition, with their finished stages, by name."""
+    query = (
+        sa.select(documents).where(condition).order_by(documents.c.name, documents.c.document_id)
+    )
+    stages = (
+        sa.select(
+            document_stages.c.document_id, document_stages.c.stage, document_stages.c.fingerprint
+        )
+        .join(documents)
+        .where(condition)
+    )
+    finished: dict[str, dict[Stage, str]] = {}
+    rows: list[sa.Row[Any]] = []
+    for part in _parts(document_ids) if document_ids is not None else [None]:
+        named = sa.true() if part is None else documents.c.document_id.in_(part)
+        rows += connection.execute(query.where(named)).all()
+        for document_id, stage, fingerprint in connection.execute(stages.where(named)):
+            finished.setdefault(document_id, {})[Stage(stage)] = fingerprint
+    return [_document(row, finished.get(row.document_id, {})) for row in rows]
+
+
+def _require_known(
+    connection: sa.Connection, collection_key: str, document_ids: Sequence[str]
+) -> None:
+    known = {
+        found
+        for part in _parts(document_ids)
+        for found in connection.scalars(
+            sa.select(documents.c.document_id).where(
+                documents.c.collection_key == collection_key, documents.c.document_id.in_(part)
+            )
+        )
+    }
+    missing = [document_id for document_id in document_ids if document_id not in known]
+    if missing:
+        raise PermanentError(
+            ErrorKind.NOT_FOUND,
+            f"collection {collection_key!r} has no document {missing[0]!r}: "
+            f"see `ingest documents --collection {collection_key}`",
+        )
+
+
+def _parts(values: Sequence[str]) -> list[Sequence[str]]:
+    return [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]
+
+
+def _document(row: sa.Row[Any], stages: dict[Stage, str]) -> Document:
+    error = ErrorInfo(kind=row.error_kind, message=row.error_message) if row.error_kind else None
+    return Document(
+        document_id=row.document_id,
+        collection_key=row.collection_key,
+        name=row.name,
+        uri=row.uri,
+        state=DocumentState(row.state),
+        updated_at=row.updated_at,
+        sha256=row.sha256,
+        object_key=row.object_key,
+        fetch=row.fetch,
+        media_type=row.media_type,
+        bytes=row.bytes,
+        pages=row.pages,
+        chunks=row.chunks,
+        tokens=row.tokens,
+        error=error,
+        force=row.force,
+        stages=stages,
+    )

@@ -1,0 +1,32 @@
+"""The registry as one object: opening it, and its parts by name.
+
+Belongs here: nothing but putting the parts together.
+"""
+
+from __future__ import annotations
+
+from ingestion_pipeline.registry.claims import Claims
+from ingestion_pipeline.registry.collections import Collections
+from ingestion_pipeline.registry.database import Database
+from ingestion_pipeline.registry.documents import Documents
+from ingestion_pipeline.registry.operations import Operations
+from ingestion_pipeline.registry.tasks import Tasks
+
+
+class Registry:
+    """Collections, documents, tasks, claims and operations in one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.collections = Collections(database)
+        self.documents = Documents(database)
+        self.tasks = Tasks(database)
+        self.claims = Claims(database)
+        self.operations = Operations(database)
+
+
+def open_registry(url: str) -> Registry:
+    """Open the registry at a SQLAlchemy URL, bringing its schema up to date first."""
+    database = Database(url)
+    database.migrate()
+    return Registry(database)

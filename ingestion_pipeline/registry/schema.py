@@ -1,0 +1,185 @@
+"""The tables of the registry.
+
+Belongs here: tables as the newest migration leaves them (a test compares the two). Does not
+belong here: queries. Times are seconds since the epoch by the database's clock.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_key = sa.String(127)
+_id = sa.String(128)
+
+collections = sa.Table(
+    "collections",
+    metadata,
+    sa.Column("key", _key, primary_key=True),
+    sa.Column("tenant", sa.String(63), nullable=False),
+    sa.Column("name", sa.String(63), nullable=False),
+    sa.Column("config", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+)
+
+stage_versions = sa.Table(
+    "stage_versions",
+    metadata,
+    sa.Column(
+        "collection_key",
+        _key,
+        sa.ForeignKey("collections.key", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("stage", sa.String(16), primary_key=True),
+    sa.Column("multiset", sa.String(64), nullable=False),
+    sa.Column("documents", sa.Integer, nullable=False),
+    comment="per collection and stage: hash of the multiset of (document, fingerprint)",
+)
+
+claims = sa.Table(
+    "claims",
+    metadata,
+    sa.Column("claim_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column(
+        "collection_key",
+        _key,
+        sa.ForeignKey("collections.key", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    sa.Column("run_id", _id, nullable=False, index=True),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sqlite_autoincrement=True,  # a claim's id is its fencing token: it must never come again
+    comment="batches that runs own through leases; a claim's id is its fencing token",
+)
+
+documents = sa.Table(
+    "documents",
+    metadata,
+    sa.Column("document_id", _id, primary_key=True),
+    sa.Column(
+        "collection_key",
+        _key,
+        sa.ForeignKey("collections.key", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column("name", sa.String(512), nullable=False),
+    sa.Column("uri", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("sha256", sa.String(64)),
+    sa.Column("object_key", sa.Text),
+    sa.Column("fetch", sa.Boolean, nullable=False, comment="bytes are to be fetched from the uri"),
+    sa.Column("media_type", sa.String(255)),
+    sa.Column("bytes", sa.BigInteger),
+    sa.Column("pages", sa.Integer),
+    sa.Column("chunks", sa.Integer),
+    sa.Column("tokens", sa.Integer),
+    sa.Column("index_table", sa.String(255), comment="where its published chunks are"),
+    sa.Column("error_kind", sa.String(32)),
+    sa.Column("error_message", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False, comment="transient failures in a row"),
+    sa.Column("not_before", sa.Double, nullable=False, comment="when to try again"),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("requested_at", sa.Double, nullable=False),
+    sa.Column("force", sa.Boolean, nullable=False, comment="process although nothing changed"),
+    sa.Column("claim_id", sa.Integer, sa.ForeignKey("claims.claim_id"), index=True),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("updated_at", sa.Double, nullable=False),
+    sa.Index(None, "collection_key", "state", "requested_at"),
+    sa.Index(None, "state", "not_before"),
+)
+
+document_stages = sa.Table(
+    "document_stages",
+    metadata,
+    sa.Column(
+        "document_id",
+        _id,
+        sa.ForeignKey("documents.document_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("stage", sa.String(16), primary_key=True),
+    sa.Column("version", sa.String(64), nullable=False, comment="sha256 of the source bytes"),
+    sa.Column("recipe", sa.String(64), nullable=False, comment="configuration and code"),
+    sa.Column("fingerprint", sa.String(64), nullable=False, comment="names the stored result"),
+    sa.Column("updated_at", sa.Double, nullable=False),
+)
+
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    sa.Column("task_id", _id, primary_key=True),
+    sa.Column("batch_id", _id, index=True),
+    sa.Column("type", sa.String(16), nullable=False),
+    sa.Column("collection", sa.String(255), nullable=False),
+    sa.Column("tenant", sa.String(255), nullable=False),
+    sa.Column("document_id", _id, index=True),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("options", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("progress", sa.Double, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("tokens", sa.Integer, nullable=False),
+    sa.Column("error_kind", sa.String(32)),
+    sa.Column("error_message", sa.Text),
+    sa.Column("backend", sa.String(16)),
+    sa.Column("run_id", _id),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("started_at", sa.Double),
+    sa.Column("finished_at", sa.Double),
+    sa.Index(None, "collection", "state"),
+    sa.Index(None, "state", "created_at"),
+)
+
+task_documents = sa.Table(
+    "task_documents",
+    metadata,
+    sa.Column("task_id", _id, sa.ForeignKey("tasks.task_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("document_id", _id, primary_key=True, index=True),
+    sa.Column("claim_id", sa.Integer, index=True),
+    sa.Column("outcome", sa.String(16), comment="succeeded or failed; null while open"),
+    comment="which documents a task is about and how each ended",
+)
+
+task_messages = sa.Table(
+    "task_messages",
+    metadata,
+    sa.Column("message_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column(
+        "task_id",
+        _id,
+        sa.ForeignKey("tasks.task_id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+)
+
+operations = sa.Table(
+    "operations",
+    metadata,
+    sa.Column("operation_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("task_id", _id, nullable=False, index=True),
+    sa.Column("type", sa.String(16), nullable=False),
+    sa.Column("collection", sa.String(255), nullable=False),
+    sa.Column("tenant", sa.String(255), nullable=False),
+    sa.Column("document_id", _id),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("progress", sa.Double, nullable=False),
+    sa.Column("tokens", sa.Integer, nullable=False),
+    sa.Column("error_message", sa.Text),
+    sa.Column("began_at", sa.Double, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Index(None, "tenant", "collection", "operation_id"),
+    comment="the operation log: one row for each task that ended",
+)

@@ -1,0 +1,1 @@
+"""Dagster resources: they create domain objects and hold no logic."""

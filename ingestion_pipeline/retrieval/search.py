@@ -1,0 +1,84 @@
+"""Search: one question, one collection, ranked hits.
+
+Belongs here: the modes and how a question is made safe. Does not belong here: fusion (``fusion``),
+filter expressions (``filters``), queries to the index (``indexing.snapshot``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from ingestion_pipeline.control import Control, NoControl
+from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.indexing import CollectionIndex, Snapshot
+from ingestion_pipeline.model.search import Hit, SearchMode
+from ingestion_pipeline.retrieval.filters import filter_sql
+from ingestion_pipeline.retrieval.fusion import fused
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MOST_HITS = 1000
+LONGEST_QUERY = 4096
+"""In characters; what is beyond is not read."""
+
+LEAST_CANDIDATES = 100
+"""Hits of each ranking that a fusion sees, however few are asked for."""
+
+CANDIDATES_PER_HIT = 5
+
+
+class QueryEncoder(Protocol):
+    """What a search needs of an embedding model."""
+
+    def encode(self, texts: Sequence[str], control: Control) -> NDArray[np.float32]:
+        """Return one vector of length 1 per text, shaped (texts, dimension)."""
+
+
+def search(
+    index: CollectionIndex,
+    embedder: QueryEncoder,
+    query: str,
+    mode: SearchMode = SearchMode.AUTO,
+    k: int = 10,
+    filter_expression: str | None = None,
+) -> list[Hit]:
+    """Return at most ``k`` chunks that answer ``query``, best first.
+
+    The query is words, not a language: no character in it is special. An empty query, or a
+    collection in which nothing is indexed, finds nothing. Text mode does not touch the embedder.
+
+    Raises:
+        PermanentError: of kind ``invalid_option`` for ``k`` out of 1..1000 or a filter that cannot
+            be read, ``timeout`` for one that takes too long.
+    """
+    if not 1 <= k <= MOST_HITS:
+        raise PermanentError(ErrorKind.INVALID_OPTION, f"k must be 1 to {MOST_HITS}, not {k}")
+    where = None if filter_expression is None else filter_sql(filter_expression)
+    words = query[:LONGEST_QUERY].encode("utf-8", "replace").decode().strip()
+    snapshot = index.snapshot()
+    if not words or snapshot.empty:
+        return []
+    match mode:
+        case SearchMode.TEXT:
+            return snapshot.matching(words, k, where)
+        case SearchMode.VECTOR:
+            return snapshot.nearest(_vector(embedder, words), k, where)
+        case SearchMode.HYBRID | SearchMode.AUTO:
+            return _hybrid(snapshot, embedder, words, k, where)
+
+
+def _hybrid(
+    snapshot: Snapshot, embedder: QueryEncoder, words: str, k: int, where: str | None
+) -> list[Hit]:
+    depth = max(LEAST_CANDIDATES, CANDIDATES_PER_HIT * k)
+    text = snapshot.matching(words, depth, where)
+    vector = snapshot.nearest(_vector(embedder, words), depth, where)
+    return fused(text, vector)[:k]
+
+
+def _vector(embedder: QueryEncoder, words: str) -> NDArray[np.float32]:
+    vectors = embedder.encode([words], NoControl())
+    return vectors.reshape(-1)

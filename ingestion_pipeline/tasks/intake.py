@@ -1,0 +1,169 @@
+"""Intake: from the task streams into the registry, acknowledged only after the commit.
+
+Intake is idempotent by task id: a message that comes twice, or whose consumer died between
+commit and acknowledgement, changes nothing the second time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
+from ingestion_pipeline.model.collections import Collection, CollectionName
+from ingestion_pipeline.model.documents import ErrorInfo, Stage, document_id
+from ingestion_pipeline.model.tasks import TaskMessage
+from ingestion_pipeline.registry.documents import Selection
+from ingestion_pipeline.registry.tasks import NewDocument, NewTask
+from ingestion_pipeline.storage.objects import SCHEME, object_key
+from ingestion_pipeline.storage.sources import check_source
+from ingestion_pipeline.streams.tasks import Entry
+from ingestion_pipeline.tasks.events import tell
+from ingestion_pipeline.tasks.messages import (
+    IngestOptions,
+    ReindexOptions,
+    parse_message,
+    parse_options,
+)
+from ingestion_pipeline.tasks.services import Services
+
+logger = logging.getLogger(__name__)
+
+ENTRIES_PER_READ = 200
+"""Most entries taken from each stream at a time; bounds the registry transaction."""
+STALE_AFTER_SECONDS = 60
+"""Silence after which another consumer's unacknowledged entries are taken over."""
+MAX_DELIVERIES = 5
+"""Deliveries after which a message that intake itself fails on is put aside."""
+
+
+@dataclass
+class Received:
+    """What one look at the streams brought."""
+
+    accepted: int = 0
+    dead_lettered: int = 0
+
+
+def receive(services: Services, block_seconds: float, budget_seconds: float) -> Received:
+    """Take what the streams hold into the registry, waiting for the first message if need be.
+
+    Args:
+        services: where to read from and write to.
+        block_seconds: how long to wait while the streams are empty.
+        budget_seconds: after how long to leave the rest for the next time.
+
+    Raises:
+        TransientError: when Redis or the registry does not answer; nothing is lost.
+    """
+    streams = services.streams
+    began = time.monotonic()
+    streams.ensure_groups()
+    received = Received()
+    entries = streams.claim_stale(STALE_AFTER_SECONDS, ENTRIES_PER_READ)
+    entries += streams.read(ENTRIES_PER_READ, 0 if entries else block_seconds)
+    while entries:
+        _take_in(services, entries, received)
+        if time.monotonic() - began > budget_seconds:
+            break
+        entries = streams.read(ENTRIES_PER_READ, 0)
+    streams.remove_dead_consumers(STALE_AFTER_SECONDS)
+    return received
+
+
+def new_task(services: Services, message: TaskMessage, task_id: str) -> NewTask:
+    """Turn a valid message into a task; what is wrong with its content becomes its error."""
+    task = NewTask(
+        task_id=task_id,
+        type=message.type,
+        collection=message.collection,
+        tenant=message.tenant,
+        priority=message.priority,
+        options=message.options,
+        document_id=message.document_id,
+    )
+    try:
+        name = CollectionName(message.tenant, message.collection)
+        collection = services.registry.collections.get(name.key)
+        options = parse_options(message.type, message.options)
+        recipe = services.recipes(collection)[Stage.INDEXED]
+        if isinstance(options, ReindexOptions):
+            ids = tuple(message.document_ids or ())
+            return replace(task, selection=Selection(options.only, recipe, document_ids=ids))
+        return _ingest_task(services, task, message, collection, options, recipe)
+    except PermanentError as error:
+        return replace(task, error=ErrorInfo(kind=error.kind, message=error.message))
+
+
+def _ingest_task(
+    services: Services,
+    task: NewTask,
+    message: TaskMessage,
+    collection: Collection,
+    options: IngestOptions,
+    recipe: str,
+) -> NewTask:
+    document = _document(services, message, collection) if message.source else None
+    return replace(task, document=document, recipe=recipe, force=options.force)
+
+
+def _document(services: Services, message: TaskMessage, collection: Collection) -> NewDocument:
+    """Describe the document a foreign message names, after checking that it may be read."""
+    assert message.source is not None  # noqa: S101 - the caller looked
+    uri, name = message.source.uri, message.source.name
+    if uri.startswith(SCHEME):
+        key = object_key(uri)
+        return NewDocument(
+            document_id=document_id(collection.key, uri),
+            name=name or PurePosixPath(key).name,
+            uri=uri,
+            fetch=False,
+            sha256=PurePosixPath(key).name,
+            object_key=key,
+            bytes=services.objects.size(collection.name, key),
+        )
+    uri = check_source(uri, services.source_policy)
+    return NewDocument(
+        document_id=document_id(collection.key, uri),
+        name=name or PurePosixPath(uri.partition("?")[0]).name or uri,
+        uri=uri,
+        fetch=True,
+    )
+
+
+def _take_in(services: Services, entries: Sequence[Entry], received: Received) -> None:
+    good: list[Entry] = []
+    tasks: list[NewTask] = []
+    for entry in entries:
+        try:
+            message = parse_message(entry.message)
+            tasks.append(new_task(services, message, message.task_id or _task_id(entry)))
+            good.append(entry)
+        except PermanentError as error:
+            _put_aside(services, entry, f"{error.kind}: {error.message}", received)
+        except TransientError:
+            raise
+        except Exception as error:
+            # Left unacknowledged it comes again; a message that fails each time is put aside.
+            logger.exception("intake failed on entry %s of %s", entry.id, entry.stream)
+            if entry.deliveries >= MAX_DELIVERIES:
+                _put_aside(services, entry, f"{ErrorKind.INTERNAL}: {error}", received)
+    updates = services.registry.tasks.accept(tasks)
+    if good:
+        services.streams.acknowledge(good)
+    tell(services.events, updates)
+    received.accepted += len(good)
+
+
+def _put_aside(services: Services, entry: Entry, reason: str, received: Received) -> None:
+    services.streams.dead_letter(entry, reason)
+    received.dead_lettered += 1
+    logger.warning("entry %s of %s was put aside: %s", entry.id, entry.stream, reason)
+
+
+def _task_id(entry: Entry) -> str:
+    """Make an id for a message that brings none, the same at each delivery."""
+    return f"{entry.stream.rpartition(':')[2]}-{entry.id}"

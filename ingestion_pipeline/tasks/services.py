@@ -1,0 +1,139 @@
+"""What tasks work with, opened from the settings when first needed.
+
+Belongs here: putting the parts together, for runs, sensors, the client and the command line
+alike. Does not belong here: decisions.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ingestion_pipeline.model.collections import Collection
+from ingestion_pipeline.model.documents import Stage
+from ingestion_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from ingestion_pipeline.embedding import Embedder
+    from ingestion_pipeline.indexing import CollectionIndex
+    from ingestion_pipeline.registry.registry import Registry
+    from ingestion_pipeline.stages.work import Tools
+    from ingestion_pipeline.storage.artifacts import ArtifactStore
+    from ingestion_pipeline.storage.base import ObjectStore
+    from ingestion_pipeline.storage.objects import SourceObjects
+    from ingestion_pipeline.storage.sources import SourcePolicy
+    from ingestion_pipeline.streams.events import EventStreams
+    from ingestion_pipeline.streams.tasks import TaskStreams
+
+
+class Services:
+    """Everything by its name; each part is opened on first use and kept."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The registry, its schema brought up to date."""
+        from ingestion_pipeline.registry.registry import open_registry
+
+        return open_registry(self.settings.database_address)
+
+    @cached_property
+    def streams(self) -> TaskStreams:
+        """The task streams; nothing is connected before the first call."""
+        from ingestion_pipeline.streams.connection import connect
+        from ingestion_pipeline.streams.tasks import TaskStreams
+
+        consumer = f"{socket.gethostname()}:{os.getpid()}"
+        return TaskStreams(connect(self.settings.redis_address), consumer)
+
+    @cached_property
+    def events(self) -> EventStreams:
+        """The event streams; nothing is connected before the first call."""
+        from ingestion_pipeline.streams.connection import connect
+        from ingestion_pipeline.streams.events import EventStreams
+
+        return EventStreams(connect(self.settings.redis_address))
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """Where objects and artifacts are."""
+        from ingestion_pipeline.storage import open_store
+
+        return open_store(self.settings.storage_address, self.settings.max_concurrent_storage)
+
+    @cached_property
+    def objects(self) -> SourceObjects:
+        """Source bytes."""
+        from ingestion_pipeline.storage.objects import SourceObjects
+
+        return SourceObjects(self.store)
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        """Stage outputs."""
+        from ingestion_pipeline.storage.artifacts import ArtifactStore
+
+        return ArtifactStore(self.store, self.settings.max_concurrent_storage)
+
+    @property
+    def source_policy(self) -> SourcePolicy:
+        """What may be fetched from outside."""
+        from ingestion_pipeline.storage.sources import SourcePolicy
+
+        return SourcePolicy(
+            roots=self.settings.source_roots,
+            max_bytes=self.settings.max_file_bytes,
+            allow_private_addresses=self.settings.allow_private_addresses,
+        )
+
+    def embedder(self, collection: Collection) -> Embedder:
+        """Return the collection's embedding model, loaded once per process."""
+        from ingestion_pipeline.embedding import load_embedder
+
+        name = collection.config.embedding_model or self.settings.embedding_model
+        return load_embedder(name, self.settings.embedding_batch_size)
+
+    def index(self, collection: Collection) -> CollectionIndex:
+        """Return the collection's index for its embedding model."""
+        from ingestion_pipeline.indexing import CollectionIndex
+
+        return CollectionIndex(
+            self.settings.lancedb_address,
+            collection.name.table,
+            self.embedder(collection).fingerprint,
+        )
+
+    def recipes(self, collection: Collection) -> dict[Stage, str]:
+        """Return the current recipe of each stage for a collection."""
+        from ingestion_pipeline.stages.recipes import recipes
+
+        return recipes(collection.config, self.embedder(collection))
+
+    @contextmanager
+    def tools(self, collection: Collection) -> Iterator[Tools]:
+        """Open what the stages of a collection work with, parser children included."""
+        from ingestion_pipeline.parsing import ParserPool
+        from ingestion_pipeline.stages.work import Tools
+
+        settings = self.settings
+        with ParserPool(
+            settings.max_concurrent_chunk_builders,
+            settings.parse_timeout_seconds,
+            settings.parse_memory_bytes,
+        ) as parsers:
+            yield Tools(
+                collection=collection,
+                objects=self.objects,
+                artifacts=self.artifacts,
+                parsers=parsers,
+                embedder=self.embedder(collection),
+                index=self.index(collection),
+                sources=self.source_policy,
+                parallel=settings.max_concurrent_chunk_builders,
+            )

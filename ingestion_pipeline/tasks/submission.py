@@ -1,0 +1,203 @@
+"""Submitting documents: from files and URLs to accepted tasks.
+
+The bytes are stored first, then the tasks go into the registry, then messages onto the stream.
+Accepted means in the registry: a message that is lost changes nothing but the waiting time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError, TransientError
+from ingestion_pipeline.model.collections import Collection
+from ingestion_pipeline.model.documents import ErrorInfo, Stage, document_id
+from ingestion_pipeline.model.tasks import Priority, ReindexOnly, TaskMessage, TaskType
+from ingestion_pipeline.registry.documents import Selection
+from ingestion_pipeline.registry.tasks import NewDocument, NewTask
+from ingestion_pipeline.storage.sources import check_source
+from ingestion_pipeline.tasks.events import tell
+from ingestion_pipeline.tasks.messages import IngestOptions, ReindexOptions, parse_options
+from ingestion_pipeline.tasks.services import Services
+
+logger = logging.getLogger(__name__)
+
+TASKS_PER_COMMIT = 200
+"""Bounds the time for which others wait for the registry."""
+REMOTE_SCHEMES = ("http://", "https://", "s3://")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Tasks that belong together."""
+
+    batch_id: str
+    task_ids: tuple[str, ...]
+
+
+def submit(
+    services: Services,
+    collection: Collection,
+    sources: Sequence[str | Path],
+    priority: Priority,
+    options: dict[str, object],
+) -> Submission:
+    """Accept one ingest task for each file and URL; folders are walked.
+
+    A source that cannot be read gives a failed task with the reason, and stops no other.
+
+    Raises:
+        PermanentError: for options there are not.
+    """
+    parsed = parse_options(TaskType.INGEST, options)
+    force = isinstance(parsed, IngestOptions) and parsed.force
+    batch_id = uuid.uuid4().hex
+    recipe = services.recipes(collection)[Stage.INDEXED]
+    task_ids: list[str] = []
+    pending: list[NewTask] = []
+    for source in _walked(sources):
+        task = NewTask(
+            task_id=uuid.uuid4().hex,
+            type=TaskType.INGEST,
+            collection=collection.name.name,
+            tenant=collection.name.tenant,
+            priority=priority,
+            recipe=recipe,
+            batch_id=batch_id,
+            options=options,
+            force=force,
+        )
+        pending.append(_with_document(services, collection, task, source))
+        task_ids.append(task.task_id)
+        if len(pending) == TASKS_PER_COMMIT:
+            _accept(services, pending)
+            pending = []
+    _accept(services, pending)
+    return Submission(batch_id, tuple(task_ids))
+
+
+def submit_reindex(services: Services, collection: Collection, only: ReindexOnly) -> str:
+    """Accept a reindex task and return its id."""
+    options = {"only": only.value}
+    parse_options(TaskType.REINDEX, options)
+    task_id = uuid.uuid4().hex
+    recipe = services.recipes(collection)[Stage.INDEXED]
+    _accept(
+        services,
+        [
+            NewTask(
+                task_id=task_id,
+                type=TaskType.REINDEX,
+                collection=collection.name.name,
+                tenant=collection.name.tenant,
+                priority=Priority.NORMAL,
+                options=options,
+                selection=Selection(ReindexOptions(only=only).only, recipe),
+            )
+        ],
+    )
+    return task_id
+
+
+def _accept(services: Services, tasks: Sequence[NewTask]) -> None:
+    tell(services.events, services.registry.tasks.accept(tasks))
+    try:
+        for task in tasks:
+            if task.error is None:
+                services.streams.publish(_message(task).model_dump_json(), task.priority)
+    except TransientError as error:
+        logger.info("the tasks are accepted and wait for the next look at the registry: %s", error)
+
+
+def _message(task: NewTask) -> TaskMessage:
+    """Return the message that tells of an accepted task; intake finds its id known."""
+    return TaskMessage(
+        type=task.type,
+        collection=task.collection,
+        task_id=task.task_id,
+        tenant=task.tenant,
+        priority=task.priority,
+        document_id=task.document.document_id if task.document else None,
+        options=task.options or {},
+    )
+
+
+def _with_document(
+    services: Services, collection: Collection, task: NewTask, source: str | Path
+) -> NewTask:
+    try:
+        return replace(task, document=_document(services, collection, source))
+    except IngestError as error:
+        return replace(task, error=ErrorInfo(kind=error.kind, message=error.message))
+
+
+def _document(services: Services, collection: Collection, source: str | Path) -> NewDocument:
+    if isinstance(source, str):
+        uri = check_source(source, services.source_policy)
+        name = uri.partition("?")[0].rstrip("/").rpartition("/")[2]
+        return NewDocument(document_id(collection.key, uri), name or uri, uri, fetch=True)
+    data = _read(source, services.settings.max_file_bytes)
+    key, sha256 = services.objects.put(collection.name, data)
+    uri = source.absolute().as_uri()
+    return NewDocument(
+        document_id=document_id(collection.key, uri),
+        name=source.name,
+        uri=uri,
+        fetch=False,
+        sha256=sha256,
+        object_key=key,
+        bytes=len(data),
+    )
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise PermanentError(
+                ErrorKind.UNSUPPORTED, f"{path} is neither a file nor a folder: submit a copy"
+            )
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise PermanentError(
+                ErrorKind.TOO_LARGE,
+                f"{path.name} has {size:,} bytes; the limit is {max_bytes:,} "
+                "(INGEST_MAX_FILE_BYTES)",
+            )
+        if size == 0:
+            raise PermanentError(ErrorKind.EMPTY, f"{path.name} is empty: nothing can be found in it")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise PermanentError(ErrorKind.NOT_FOUND, f"there is no file {path}") from error
+    except OSError as error:
+        raise PermanentError(
+            ErrorKind.FORBIDDEN_SOURCE, f"{path} cannot be read: {error.strerror}"
+        ) from error
+
+
+def _walked(sources: Sequence[str | Path]) -> Iterator[str | Path]:
+    for source in sources:
+        if isinstance(source, str) and source.startswith(REMOTE_SCHEMES):
+            yield source
+        elif Path(source).is_dir():
+            yield from _files_below(Path(source), set())
+        else:
+            yield Path(source)
+
+
+def _files_below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Yield the files of a folder tree in order; links are followed, but no folder twice."""
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _files_below(Path(entry.path), seen)
+        else:
+            yield Path(entry.path)

@@ -1,0 +1,68 @@
+"""One tick of the stream's sensor: receive what came, give back what lapsed, plan runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from ingestion_pipeline.errors import TransientError
+from ingestion_pipeline.tasks.intake import Received, receive
+from ingestion_pipeline.tasks.planning import PlannedRun, plan
+from ingestion_pipeline.tasks.services import Services
+
+IDLE_POLL_SECONDS = 20.0
+"""How long a tick waits for a message; a tick may last 60 seconds at most."""
+BUSY_POLL_SECONDS = 1.0
+"""The same while work waits for a run to end: its collection must soon be planned again."""
+BUDGET_SECONDS = 20.0
+"""After how long a tick leaves further messages to the next one."""
+
+RunCounter = Callable[[Mapping[str, AbstractSet[str]]], Mapping[str, int]]
+"""Given the runs that hold leases, by collection, counts all runs of each collection."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What a tick found and decided."""
+
+    received: Received
+    planned: tuple[PlannedRun, ...]
+    collections: frozenset[str]
+    """The keys of all collections there are."""
+    waiting: int
+    """Documents that no run has claimed."""
+    problem: str | None
+    """Why messages could not be received."""
+
+    @property
+    def summary(self) -> str:
+        """Say it in one line."""
+        said = (
+            f"{self.received.accepted} messages accepted, {self.received.dead_lettered} put aside; "
+            f"{self.waiting} documents wait; {len(self.planned)} runs planned"
+        )
+        return f"{self.problem}; {said}" if self.problem else said
+
+
+def tick(services: Services, count_runs: RunCounter) -> Tick:
+    """Receive messages and plan runs for what waits, whether or not Redis answers."""
+    registry = services.registry
+    registry.claims.release_lapsed()
+    poll_seconds = BUSY_POLL_SECONDS if registry.documents.backlog() else IDLE_POLL_SECONDS
+    problem = None
+    received = Received()
+    try:
+        # Redis is read before a registry transaction opens, so that nobody waits for the poll.
+        received = receive(services, poll_seconds, BUDGET_SECONDS)
+    except TransientError as error:
+        problem = error.message
+    backlog = registry.documents.backlog()
+    planned = plan(backlog, count_runs(registry.claims.live_runs()))
+    return Tick(
+        received=received,
+        planned=tuple(planned),
+        collections=frozenset(collection.key for collection in registry.collections.all()),
+        waiting=sum(waiting.documents for waiting in backlog),
+        problem=problem,
+    )

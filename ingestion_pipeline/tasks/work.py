@@ -1,0 +1,220 @@
+"""The work of a run: claim a batch, take it through the stages, record it, claim the next.
+
+The same loop runs under a Dagster asset and in the process of the command line. It leaves
+nothing behind: a batch whose run fails or is interrupted is given back.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ingestion_pipeline.errors import LeaseLostError
+from ingestion_pipeline.model.collections import Collection
+from ingestion_pipeline.model.documents import STAGES, ErrorInfo, Stage
+from ingestion_pipeline.model.tasks import Backend, ReindexOnly
+from ingestion_pipeline.registry.claims import Claim, Wanted
+from ingestion_pipeline.registry.documents import Selection
+from ingestion_pipeline.stages import run as stages_run
+from ingestion_pipeline.stages.work import Tools, Work
+from ingestion_pipeline.tasks.events import tell
+from ingestion_pipeline.tasks.lease import BatchControl, LeaseKeeper
+from ingestion_pipeline.tasks.services import Services
+
+logger = logging.getLogger(__name__)
+
+ROWS_KEPT = 100
+"""How many documents a report names one by one."""
+
+
+@dataclass(frozen=True)
+class WorkRequest:
+    """What a run is to do.
+
+    ``only`` marks documents as wanted first; without it the run takes what waits already.
+    ``slice_seconds`` ends the run after the batch during which it has passed; without it the run
+    drains: batch after batch until nothing is left.
+    """
+
+    run_id: str
+    backend: Backend
+    stages: tuple[Stage, ...] = STAGES
+    only: ReindexOnly | None = None
+    document_ids: tuple[str, ...] = ()
+    force: bool = False
+    slice_seconds: float | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether documents go through every stage, which is what their tasks wait for."""
+        return self.stages == STAGES
+
+
+@dataclass(frozen=True)
+class DocumentRow:
+    """One line about one document of a run."""
+
+    name: str
+    outcome: str
+    chunks: int
+    tokens: int
+    seconds: float
+    error: ErrorInfo | None
+
+
+@dataclass
+class WorkReport:
+    """What a run did, in numbers."""
+
+    documents: int = 0
+    """Documents looked at."""
+    changed: int = 0
+    """Documents for which at least one stage computed something."""
+    failed: int = 0
+    waiting: int = 0
+    """Documents whose upstream stage must be brought up to date first."""
+    batches: int = 0
+    chunks: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    computed: Counter[Stage] = field(default_factory=Counter)
+    reused: Counter[Stage] = field(default_factory=Counter)
+    stage_seconds: Counter[Stage] = field(default_factory=Counter)
+    rows: list[DocumentRow] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """Say in one line what was done so far."""
+        computed = ", ".join(f"{self.computed[stage]} {stage}" for stage in STAGES)
+        return (
+            f"{self.documents} documents in {self.batches} batches: {computed}; "
+            f"{self.documents - self.changed - self.failed} unchanged, {self.failed} failed; "
+            f"{self.chunks} chunks in {self.seconds:.1f} s"
+        )
+
+    def add(self, works: Sequence[Work]) -> None:
+        """Count one batch in."""
+        self.batches += 1
+        for work in works:
+            self.documents += 1
+            computed = [stage for stage, step in work.steps.items() if step.computed]
+            self.changed += bool(computed) and work.result.error is None
+            self.failed += work.result.error is not None
+            self.waiting += work.waits_for is not None
+            if computed and not work.result.error:
+                self.chunks += work.result.chunks or 0
+                self.tokens += work.result.tokens or 0
+            for stage, step in work.steps.items():
+                (self.computed if step.computed else self.reused)[stage] += 1
+                self.stage_seconds[stage] += step.seconds  # type: ignore[assignment]
+        self.rows = sorted(
+            [*self.rows, *map(_row, works)], key=lambda row: (row.error is None, row.name)
+        )[:ROWS_KEPT]
+
+
+def run(
+    services: Services,
+    collection: Collection,
+    request: WorkRequest,
+    on_batch: Callable[[WorkReport], None] | None = None,
+) -> WorkReport:
+    """Do what is requested on one collection; ``on_batch`` is called after each batch."""
+    began = time.monotonic()
+    report = WorkReport()
+    recipes = services.recipes(collection)
+    _mark(services, collection, request, recipes)
+    wanted = Wanted(recipes, request.stages, request.whole, request.document_ids)
+    with services.tools(collection) as tools:
+        while (claim := _claim(services, collection, wanted, request)) is not None:
+            works = _work(services, claim, request, tools)
+            report.add(works)
+            report.seconds = time.monotonic() - began
+            if on_batch:
+                on_batch(report)
+            if works and all(work.waits_for for work in works):
+                break  # nobody can help these: their stored upstream results are gone
+            if request.slice_seconds is not None and report.seconds > request.slice_seconds:
+                break
+        if report.computed[Stage.INDEXED]:
+            tools.index.maintain()
+            if not services.registry.documents.published_elsewhere(
+                collection.key, tools.index.name
+            ):
+                tools.index.drop_other_generations()
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _mark(
+    services: Services, collection: Collection, request: WorkRequest, recipes: dict[Stage, str]
+) -> None:
+    """Mark what a person or schedule asks for; a run of the stream takes what waits already."""
+    if request.only is None:
+        return
+    documents = services.registry.documents
+    if request.whole:
+        recipe = recipes[Stage.INDEXED]
+        documents.request(
+            collection.key,
+            Selection(request.only, recipe, document_ids=request.document_ids, force=request.force),
+        )
+    elif request.force or request.only is ReindexOnly.ALL:
+        documents.force(collection.key, request.document_ids)
+
+
+def _claim(
+    services: Services, collection: Collection, wanted: Wanted, request: WorkRequest
+) -> Claim | None:
+    settings = services.settings
+    claim, updates = services.registry.claims.take(
+        collection.key,
+        wanted,
+        run_id=request.run_id,
+        backend=request.backend,
+        lease_seconds=settings.lease_seconds,
+        max_documents=settings.doc_bulk_size,
+        max_bytes=settings.doc_bulk_bytes,
+    )
+    tell(services.events, updates)
+    return claim
+
+
+def _work(services: Services, claim: Claim, request: WorkRequest, tools: Tools) -> list[Work]:
+    """Take one batch through the stages and record it; a batch lost to another run is dropped."""
+    registry = services.registry
+    try:
+        with LeaseKeeper(registry, claim, services.settings.lease_seconds) as lease:
+            control = BatchControl(registry, services.events, claim, lease)
+            works = stages_run.run(claim, request.stages, tools, control, lease.check_now)
+            control.flush()
+            updates, lost = registry.claims.record(claim, [work.result for work in works])
+    except LeaseLostError as error:
+        logger.warning("a batch of %d documents was dropped: %s", len(claim.documents), error)
+        return []
+    finally:
+        registry.claims.release(claim.claim_id)
+    tell(services.events, updates)
+    if lost:
+        logger.warning("%d documents were claimed by another run meanwhile", len(lost))
+    return works
+
+
+def _row(work: Work) -> DocumentRow:
+    error = work.result.error
+    computed = any(step.computed for step in work.steps.values())
+    if error:
+        outcome = "failed"
+    elif work.waits_for:
+        outcome = f"waits for {work.waits_for}"
+    else:
+        outcome = "done" if computed else "unchanged"
+    return DocumentRow(
+        name=work.document.name,
+        outcome=outcome,
+        chunks=work.result.chunks or work.document.chunks or 0,
+        tokens=work.result.tokens or work.document.tokens or 0,
+        seconds=sum(step.seconds for step in work.steps.values()),
+        error=error,
+    )

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import pytest
+
+from ingestion_pipeline.chunking.sentences import sentence_starts
+
+
+def split(text: str) -> list[str]:
+    borders = [0, *sentence_starts(text, 0, len(text)), len(text)]
+    return [text[a:b].rstrip() for a, b in pairwise(borders)]
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["One.", "Two!", "Three?", "Four… ", "Five."],
+        ['He said "Stop."', "She did not."],
+        ["It costs 3.14 dollars.", "Not 2.71."],
+        ["See Fig. 3 and Dr. Smith et al. 2019 in vol. 2.", "Done."],
+        ["J. R. Tolkien wrote it, e.g. The Hobbit, i.e. a book.", "Yes."],
+        ["Visit example.com/a.b?c=d today.", "Then leave."],
+        ["Yahoo! is a name.", "So it is."],
+        ["今日は晴れです。", "明日は？", "「はい。」", "終わり。"],  # noqa: RUF001
+        ["A wide.\n\nGap."],
+    ],
+)
+def test_sentences_are_found(sentences: list[str]) -> None:
+    sentences = [part.rstrip() for sentence in sentences for part in sentence.split("\n\n")]
+    glue = "" if "。" in sentences[0] else " "
+    assert split(glue.join(sentences)) == sentences
+
+
+def test_only_the_given_stretch_is_looked_at() -> None:
+    assert list(sentence_starts("Go on. Go on. Go.", 7, 12)) == []
+    assert list(sentence_starts("Go on. Go on. Go.", 7, 17)) == [14]
+
+
+@pytest.mark.parametrize("pattern", [".", " ", ". ", '."', "。", ".)", "a.b"])
+def test_monotonous_text_takes_linear_time(pattern: str) -> None:
+    text = pattern * 200_000
+    started = time.perf_counter()
+    list(sentence_starts(text, 0, len(text)))
+    assert time.perf_counter() - started < 5

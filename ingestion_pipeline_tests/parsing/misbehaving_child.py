@@ -1,0 +1,49 @@
+"""A parser child that does what the name of a document says; started as a script."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+
+from ingestion_pipeline.errors import ErrorKind, TransientError
+from ingestion_pipeline.model.elements import Element, ElementCategory, ParsedDocument
+from ingestion_pipeline.parsing import parse
+from ingestion_pipeline.parsing.child import serve
+
+MIB = 1024 * 1024
+
+
+def misbehave(data: bytes, name: str) -> ParsedDocument:
+    match name:
+        case "pid":
+            text = str(os.getpid())
+            return ParsedDocument("x", (Element(ElementCategory.NARRATIVE_TEXT, text),))
+        case "hang":
+            time.sleep(600)
+        case "too much memory":
+            return misbehave(bytes(1024 * MIB), "pid")
+        case "abort for want of memory":
+            held = bytearray(b"x" * 200 * MIB)
+            os.abort()
+            print(len(held))
+        case "segmentation fault":
+            ctypes.string_at(0)
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "exit":
+            os._exit(3)
+        case "noise":
+            print("noise on standard output", flush=True)
+            os.write(1, b"noise on the descriptor")
+        case "input":
+            return misbehave(sys.stdin.buffer.read(1), "pid")
+        case "transient":
+            raise TransientError(ErrorKind.UNAVAILABLE, "come back later")
+    return parse(data, name)
+
+
+if __name__ == "__main__":
+    serve(misbehave, sys.argv[1:])

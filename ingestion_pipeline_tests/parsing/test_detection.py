@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.parsing.detection import FileType, detect
+from ingestion_pipeline_tests.parsing import samples
+
+
+@pytest.mark.parametrize(
+    ("name", "file_type"),
+    [
+        ("handbook.txt", FileType.PLAIN_TEXT),
+        ("handbook.md", FileType.MARKDOWN),
+        ("handbook.html", FileType.HTML),
+        ("handbook.pdf", FileType.PDF),
+        ("handbook.docx", FileType.DOCX),
+    ],
+)
+@pytest.mark.parametrize("given_name", ["", "no-suffix", "wrong.txt", "wrong.png"])
+def test_content_decides_whatever_the_name_says(
+    name: str, file_type: FileType, given_name: str
+) -> None:
+    assert detect(samples.EVERY_FORMAT[name](), given_name) is file_type
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "file_type"),
+    [
+        ("Just one line", "a.md", FileType.MARKDOWN),
+        ("Just one line", "a.html", FileType.PLAIN_TEXT),
+        ("<p>A fragment</p>", "a.html", FileType.HTML),
+        ("<p>A fragment</p>", "a.txt", FileType.HTML),
+        ("a < b and b > c", "a.txt", FileType.PLAIN_TEXT),
+        ("# comment\nx = 1\n", "a.py", FileType.PLAIN_TEXT),
+        ("The text says %PDF-1.4 and goes on.", "a.txt", FileType.PLAIN_TEXT),
+        ('<?xml version="1.0"?>\n<!-- c -->\n<html><p>x</p></html>', "a.xml", FileType.HTML),
+        ("a;b\n1;2\n", "a.csv", FileType.PLAIN_TEXT),
+        ("From: a\nSubject: b\n\nNo mail, for want of a version.", "a.txt", FileType.PLAIN_TEXT),
+    ],
+)
+def test_the_name_is_a_hint_among_kinds_of_text(text: str, name: str, file_type: FileType) -> None:
+    assert detect(text.encode(), name) is file_type
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "PNG"),
+        (b"\xff\xd8\xff\xe0" + bytes(20), "JPEG"),
+        (b"\x00\x00\x00\x18ftypheic" + bytes(20), "HEIC"),
+        (b"\x1f\x8b\x08" + bytes(20), "gzip"),
+        (b"{\\rtf1 text}", "rtf"),
+        (b"<?xml version='1.0'?><data/>", "XML"),
+        (b"Received: by x\n\tfor y\nMIME-Version: 1.0\n\nHello", "e-mail"),
+        (samples.zipped({"xl/workbook.xml": "<x/>"}), "Excel"),
+        (samples.zipped({"ppt/presentation.xml": "<x/>"}), "PowerPoint"),
+        (samples.zipped({"mimetype": "application/epub+zip"}), "EPUB"),
+        (samples.zipped({"notes.txt": "hello"}), "ZIP archive"),
+        (samples.zipped({}) + b"", "binary"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "WordDocument".encode("utf-16-le"), ".doc"),
+        (random.Random(1).randbytes(4000), "binary"),
+        (bytes(1000), "binary"),
+        (b"text with\0\0\0\0 many zeros", "binary"),
+    ],
+)
+def test_other_types_are_named_and_the_supported_ones_listed(data: bytes, what: str) -> None:
+    with pytest.raises(PermanentError) as raised:
+        detect(data, "notes.txt")
+    assert raised.value.kind is ErrorKind.UNSUPPORTED
+    assert what.lower() in raised.value.message.lower()
+    assert "PDF, Word (.docx), HTML, Markdown and plain text" in raised.value.message
+
+
+def test_no_bytes_are_an_empty_file() -> None:
+    with pytest.raises(PermanentError) as raised:
+        detect(b"", "a.txt")
+    assert raised.value.kind is ErrorKind.EMPTY
+
+
+def test_an_encrypted_office_document_is_told_from_an_old_one() -> None:
+    data = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le")
+    with pytest.raises(PermanentError, match="protected by a password") as raised:
+        detect(data, "a.docx")
+    assert raised.value.kind is ErrorKind.ENCRYPTED
+
+
+def test_a_cut_word_document_is_broken() -> None:
+    data = samples.handbook_docx()
+    with pytest.raises(PermanentError) as raised:
+        detect(data[: len(data) // 2], "a.docx")
+    assert raised.value.kind is ErrorKind.BROKEN

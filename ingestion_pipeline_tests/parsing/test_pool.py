@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError, TransientError
+from ingestion_pipeline.parsing import ParserPool, parse
+from ingestion_pipeline_tests.parsing import samples
+
+MISBEHAVING = (sys.executable, str(Path(__file__).with_name("misbehaving_child.py")))
+MEMORY_BYTES = 512 * 1024 * 1024
+
+
+def misbehaving_pool(workers: int = 1, timeout_seconds: float = 30) -> ParserPool:
+    return ParserPool(workers, timeout_seconds, MEMORY_BYTES, command=MISBEHAVING)
+
+
+def pid_of_child(pool: ParserPool) -> int:
+    return int(pool.parse(b"", "pid").text)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until_gone(pid: int) -> bool:
+    deadline = time.monotonic() + 5
+    while is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not is_running(pid)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ParserPool]:
+    with misbehaving_pool() as shared:
+        yield shared
+
+
+@pytest.mark.parametrize("name", samples.EVERY_FORMAT)
+def test_a_child_gives_the_same_document_as_this_process(pool: ParserPool, name: str) -> None:
+    data = samples.EVERY_FORMAT[name]()
+    assert pool.parse(data, name) == parse(data, name)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"", ErrorKind.EMPTY),
+        (b"\x89PNG\r\n\x1a\n", ErrorKind.UNSUPPORTED),
+        (b"%PDF-1.4\n", ErrorKind.BROKEN),
+        (samples.handbook_pdf(1, password="secret"), ErrorKind.ENCRYPTED),
+    ],
+)
+def test_typed_errors_arrive_typed(pool: ParserPool, data: bytes, kind: ErrorKind) -> None:
+    with pytest.raises(PermanentError) as here:
+        parse(data, "a.pdf")
+    with pytest.raises(PermanentError) as there:
+        pool.parse(data, "a.pdf")
+    assert there.value.kind is here.value.kind is kind
+    assert there.value.message == here.value.message
+
+
+def test_transient_errors_stay_transient(pool: ParserPool) -> None:
+    with pytest.raises(TransientError, match="come back later") as raised:
+        pool.parse(b"", "transient")
+    assert raised.value.kind is ErrorKind.UNAVAILABLE
+
+
+def test_a_child_is_used_again_also_after_an_error(pool: ParserPool) -> None:
+    before = pid_of_child(pool)
+    with pytest.raises(PermanentError):
+        pool.parse(b"", "empty.txt")
+    assert pid_of_child(pool) == before
+
+
+def test_a_child_survives_the_thread_that_started_it() -> None:
+    with misbehaving_pool() as pool:
+        with ThreadPoolExecutor(1) as short_lived:
+            before = short_lived.submit(pid_of_child, pool).result()
+        time.sleep(0.1)
+        assert pid_of_child(pool) == before
+
+
+def test_a_warm_child_costs_less_than_ten_milliseconds(pool: ParserPool) -> None:
+    pid_of_child(pool)
+    start = time.perf_counter()
+    for _ in range(20):
+        pool.parse(samples.PLAIN, "a.txt")
+    assert (time.perf_counter() - start) / 20 < 0.01
+
+
+def test_what_a_library_prints_or_reads_does_not_touch_the_pipes(pool: ParserPool) -> None:
+    with pytest.raises(PermanentError) as raised:
+        pool.parse(b"", "noise")
+    assert raised.value.kind is ErrorKind.EMPTY
+    assert pool.parse(b"", "input").text
+
+
+def test_a_document_larger_than_a_pipe_goes_through(pool: ParserPool) -> None:
+    text = "0123456789 " * 400_000
+    assert pool.parse(text.encode(), "a.txt").text == text.strip()
+
+
+def test_a_parser_that_hangs_is_killed_and_replaced() -> None:
+    with misbehaving_pool(timeout_seconds=0.3) as pool:
+        before = pid_of_child(pool)
+        with pytest.raises(PermanentError, match=r"longer than 0\.3 s") as raised:
+            pool.parse(b"", "hang")
+        assert raised.value.kind is ErrorKind.TIMEOUT
+        assert wait_until_gone(before)
+        assert pid_of_child(pool) != before
+
+
+@pytest.mark.parametrize("name", ["too much memory", "abort for want of memory"])
+def test_a_parser_that_needs_too_much_memory_is_stopped(pool: ParserPool, name: str) -> None:
+    before = pid_of_child(pool)
+    with pytest.raises(PermanentError, match="512 MiB of memory") as raised:
+        pool.parse(b"", name)
+    assert raised.value.kind is ErrorKind.TOO_LARGE
+    assert pid_of_child(pool) != before
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [("segmentation fault", "SIGSEGV"), ("killed", "SIGKILL"), ("exit", "exit code 3")],
+)
+def test_a_crash_is_transient_and_names_its_cause(pool: ParserPool, name: str, cause: str) -> None:
+    before = pid_of_child(pool)
+    with pytest.raises(TransientError, match=cause) as raised:
+        pool.parse(b"", name)
+    assert raised.value.kind is ErrorKind.CRASHED
+    assert pid_of_child(pool) != before
+
+
+def test_a_child_that_was_killed_while_idle_is_replaced_unnoticed(pool: ParserPool) -> None:
+    before = pid_of_child(pool)
+    os.kill(before, signal.SIGKILL)
+    assert wait_until_gone(before)
+    assert pid_of_child(pool) != before
+
+
+def test_an_interrupt_while_waiting_leaves_no_child_out_of_step(pool: ParserPool) -> None:
+    before = pid_of_child(pool)
+    interrupt = threading.Timer(
+        0.2, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)
+    )
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        pool.parse(b"", "hang")
+    assert not is_running(before)
+    assert pid_of_child(pool) != before
+
+
+def test_as_many_documents_as_workers_are_parsed_at_once() -> None:
+    with misbehaving_pool(workers=2) as pool, ThreadPoolExecutor(4) as threads:
+        pids = list(threads.map(lambda _: pid_of_child(pool), range(20)))
+        assert len(set(pids)) <= 2
+        hanging = threads.submit(pool.parse, b"", "hang")
+        assert pid_of_child(pool)
+        pool.close()
+        assert isinstance(hanging.exception(), TransientError)
+
+
+def test_closing_ends_children_and_all_who_wait() -> None:
+    pool = misbehaving_pool()
+    pid = pid_of_child(pool)
+    with ThreadPoolExecutor(3) as threads:
+        waiting = [threads.submit(pool.parse, b"", "hang") for _ in range(3)]
+        time.sleep(0.1)
+        pool.close()
+        for future in waiting:
+            error = future.exception()
+            assert isinstance(error, TransientError)
+            assert error.kind is ErrorKind.UNAVAILABLE
+    assert not is_running(pid)
+    with pytest.raises(TransientError, match="closed"):
+        pool.parse(samples.PLAIN, "a.txt")
+    pool.close()
+
+
+@pytest.mark.parametrize("command", [(sys.executable, "-c", "exit(7)"), ("/no/such/program",)])
+def test_a_child_that_cannot_start_is_unavailable(command: tuple[str, ...]) -> None:
+    with ParserPool(1, 5, MEMORY_BYTES, command=command) as pool:
+        with pytest.raises(TransientError) as raised:
+            pool.parse(samples.PLAIN, "a.txt")
+        assert raised.value.kind is ErrorKind.UNAVAILABLE
+
+
+@pytest.mark.parametrize("name", ["hang", "pid"])
+def test_children_die_with_a_parent_that_is_killed(name: str) -> None:
+    script = (
+        "import sys, time; from ingestion_pipeline.parsing import ParserPool\n"
+        f"pool = ParserPool(1, 60, {MEMORY_BYTES}, command={MISBEHAVING!r})\n"
+        "print(pool.parse(b'', 'pid').text, flush=True)\n"
+        f"pool.parse(b'', {name!r})\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        time.sleep(0.1)
+        assert is_running(child)
+        parent.kill()
+    assert wait_until_gone(child)
+
+
+@pytest.mark.parametrize("name", samples.EVERY_FORMAT)
+def test_damaged_bytes_give_a_document_or_a_typed_error(pool: ParserPool, name: str) -> None:
+    import random
+
+    generator = random.Random(name)
+    data = samples.EVERY_FORMAT[name]()
+    for _ in range(40):
+        damaged = bytearray(data)
+        for _ in range(generator.randint(1, 20)):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        if generator.random() < 0.3:
+            del damaged[generator.randrange(len(damaged)) :]
+        try:
+            assert pool.parse(bytes(damaged), name).elements
+        except IngestError as error:
+            assert error.kind is not ErrorKind.INTERNAL  # noqa: PT017
