@@ -14,14 +14,32 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+INSTANCE_FILE = "dagster.yaml"
 PACKAGED_MODEL = "packaged:all-MiniLM-L6-v2"
 """The embedding model that arrives inside a package and needs no model hub."""
 
 
 def project_dir() -> Path:
-    """Return the project's top level: ``DAGSTER_HOME``, else the folder of the checkout."""
-    home = os.environ.get("DAGSTER_HOME")
-    return Path(home).resolve() if home else Path(__file__).resolve().parents[1]
+    """Return the project's top level: the checkout, or the current folder of an installed copy."""
+    checkout = Path(__file__).resolve().parents[1]
+    return checkout if (checkout / INSTANCE_FILE).is_file() else Path.cwd()
+
+
+def dagster_home() -> Path:
+    """Return the folder of the ``dagster.yaml`` in force: ``DAGSTER_HOME``, else the project."""
+    home = Path(os.environ.get("DAGSTER_HOME", "")).resolve()
+    return home if (home / INSTANCE_FILE).is_file() else project_dir()
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of processes we start, so that all of them agree on every folder."""
+    return os.environ | {
+        "DAGSTER_HOME": str(dagster_home()),
+        "INGEST_STATE_DIR": str(settings.state),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+        "DO_NOT_TRACK": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 class Settings(BaseSettings):

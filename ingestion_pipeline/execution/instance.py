@@ -6,10 +6,10 @@ from functools import lru_cache
 
 import dagster as dg
 
-from ingestion_pipeline.settings import project_dir
+from ingestion_pipeline.settings import dagster_home
 
 
 @lru_cache(maxsize=1)
 def open_instance() -> dg.DagsterInstance:
-    """Open the instance that the project's ``dagster.yaml`` describes, whatever DAGSTER_HOME is."""
-    return dg.DagsterInstance.from_config(str(project_dir()))
+    """Open the instance that the ``dagster.yaml`` in force describes."""
+    return dg.DagsterInstance.from_config(str(dagster_home()))

@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 _LINE_ENDS = re.compile(r"\r\n?|[\u0085\u2028\u2029]")
-_PAGE_BREAKS = re.compile(r"[ \t]*[\v\f][ \t\n]*")
+_PAGE_BREAKS = re.compile(r"[\v\f]\s*")
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u2060\ufeff\ufdd0-\ufdef\ufffe\uffff]"
 )

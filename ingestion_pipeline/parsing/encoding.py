@@ -88,6 +88,8 @@ def guess_encoding(data: bytes) -> str:
 
 def _fitting(data: bytes, declared: str) -> str | None:
     """Return the codec for a declared charset unless the bytes contradict it."""
+    if not data.isascii() and _is_utf8(data):
+        return "utf-8"  # nothing else looks like it, and many pages declare what they once were
     name = declared.strip().lower()
     try:
         name = codecs.lookup(_ALIASES.get(name, name)).name
@@ -100,14 +102,20 @@ def _fitting(data: bytes, declared: str) -> str | None:
     return name if text.count("\ufffd") <= len(text) // 100 else None
 
 
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _is_mostly_utf8(data: bytes) -> bool:
     """Whether the bytes are UTF-8, but for a few that are damaged or cut."""
-    if data.isascii():
+    if _is_utf8(data):
         return True
     text = data.decode("utf-8", errors="replace")
     damaged = text.count("\ufffd")
-    if damaged == 0:
-        return True
     multibyte = sum(map(len, re.findall(r"[^\x00-\x7f\ufffd]+", text)))
     return damaged * 10 <= multibyte
 

@@ -43,7 +43,6 @@ _BLOCKS = (
 )
 _HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 _WHITE_SPACE = re.compile("[ \t\n\r\f\xa0]+")
-_AROUND_BREAK = re.compile(r" *\n *")
 _LONGEST_CELL = 2000
 """Characters; a table with a longer cell arranges the page and holds no data."""
 
@@ -160,8 +159,9 @@ class _Walk:
         elif kind == "pre":
             self._builder.text(ElementCategory.CODE_SNIPPET, text)
         else:
-            for paragraph in _AROUND_BREAK.sub("\n", text).split("\n\n"):
-                self._builder.text(_KINDS[kind], re.sub(" {2,}", " ", paragraph))
+            lines = [" ".join(line.split()) for line in text.split("\n")]
+            for paragraph in "\n".join(lines).split("\n\n"):
+                self._builder.text(_KINDS[kind], paragraph)
 
 
 _KINDS = {

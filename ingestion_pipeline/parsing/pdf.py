@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.elements import ParsedDocument
+from ingestion_pipeline.parsing.builder import LONGEST_HEADING
 from ingestion_pipeline.parsing.cleaning import one_line
 from ingestion_pipeline.parsing.detection import FileType
 from ingestion_pipeline.parsing.pdf_layout import Bookmark, Line, Page, build
@@ -31,6 +32,7 @@ _TWO_WORDS = re.compile(r"[^\W\d_]{2,}.*\b[^\W\d_]{2,}|[\u3040-\u9fff\uac00-\ud7
 _LIGATURES = str.maketrans(
     {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
 )
+_NO_PAGES = re.compile(rb"/Count\s+0\b")
 _FONT_NAME_BYTES = 128
 _PAGES_NAMED_IN_WARNING = 10
 
@@ -42,14 +44,12 @@ def parse_pdf(data: bytes) -> ParsedDocument:
         PermanentError: ``encrypted``, ``broken``, or ``empty`` for no pages or no text layer.
     """
     with closing(_open(data)) as document:
-        if len(document) == 0:
-            raise PermanentError(ErrorKind.EMPTY, "the PDF has no pages")
         pages, unreadable = _read_pages(document)
         without_text = [page.number for page in pages if not page.lines]
         if len(unreadable) == len(document):
             raise PermanentError(
                 ErrorKind.BROKEN,
-                f"none of the {len(document)} pages of the PDF can be read; export it again",
+                "no page of the PDF can be read; export it again",
             )
         if len(without_text) + len(unreadable) == len(document):
             raise PermanentError(
@@ -77,6 +77,8 @@ def _open(data: bytes) -> PdfDocument:
             raise PermanentError(
                 ErrorKind.ENCRYPTED, "the PDF is protected by a password; save a copy without one"
             ) from error
+        if error.err_code == pypdfium2.raw.FPDF_ERR_SUCCESS and _NO_PAGES.search(data):
+            raise PermanentError(ErrorKind.EMPTY, "the PDF has no pages") from error
         raise PermanentError(
             ErrorKind.BROKEN, f"the PDF is damaged ({error}); export or download it again"
         ) from error
@@ -175,7 +177,7 @@ def _bookmarks(document: PdfDocument) -> Iterator[Bookmark]:
 
 def _title(document: PdfDocument) -> str | None:
     """Return the title in the metadata, unless a program put a file name or number there."""
-    title = one_line(document.get_metadata_value("Title"))
+    title = one_line(document.get_metadata_value("Title"))[:LONGEST_HEADING]
     return title if _TWO_WORDS.search(title) and not _NO_TITLE.match(title) else None
 
 
@@ -184,4 +186,5 @@ def _warning(what: str, pages: list[int]) -> list[str]:
         return []
     named = ", ".join(map(str, pages[:_PAGES_NAMED_IN_WARNING]))
     more = ", ..." if len(pages) > _PAGES_NAMED_IN_WARNING else ""
-    return [f"{len(pages)} pages {what}: {named}{more}"]
+    noun = "page" if len(pages) == 1 else "pages"
+    return [f"{len(pages)} {noun} {what}: {named}{more}"]

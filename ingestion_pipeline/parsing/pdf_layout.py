@@ -28,12 +28,14 @@ _MOST_IN_HEADINGS = 0.25
 _LONGEST_HEADING = 200
 _LONGEST_BOLD_HEADING = 120
 _MOST_HEADING_LINES = 4
+_LONGEST_WORD = 50
 
 _SYMBOLS = r"[•‣◦▪●○■□∙·*\u2013—-]"
 _BULLET = re.compile(rf"(?:{_SYMBOLS}|\(?(?:\d{{1,3}}|[a-zA-Z]|[ivx]{{1,4}})[.)])\s+\S")
 _SYMBOL_BULLET = re.compile(rf"{_SYMBOLS}\s")
 _SENTENCE_END = re.compile(r"[.!?:;。\uff01\uff1f\uff1a][\"'”\u2019)\]]*$")
 _NUMBER = re.compile(r"\d+")
+_PAGE_NUMBER = re.compile(r"(?<!\d)\d{1,5}(?!\d)")
 _LETTERS = re.compile(r"[^\W\d_]{2}|[\u3040-\u9fff\uac00-\ud7a3]")
 _LEADER = re.compile(r"\.{4,}\s*\w+$|(?:\. ){4,}\s*\w+$")
 """The end of a line in a table of contents, which fills its width and yet is a whole."""
@@ -102,6 +104,7 @@ class _Body:
 
 
 _Style = tuple[float, bool]
+_RunningKey = tuple[int, str]
 
 
 @dataclass(slots=True)
@@ -117,8 +120,8 @@ class _Paragraph:
 def build(pages: Sequence[Page], bookmarks: Sequence[Bookmark]) -> DocumentBuilder:
     """Return the elements of a document."""
     pages = [replace(page, lines=_joined_fragments(_upright(page.lines))) for page in pages]
-    pages = _without_running_lines(pages)
     body = _body(pages)
+    pages = _without_running_lines(pages, body)
     paragraphs = [paragraph for page in pages for paragraph in _paragraphs(page, body)]
     levels = _heading_levels(paragraphs, bookmarks, body)
     words = _Words(paragraphs)
@@ -139,7 +142,11 @@ def _upright(lines: Sequence[Line]) -> list[Line]:
     usual = Counter(line.turns for line in lines).most_common(1)
     if not usual or usual[0][0] == 0:
         return list(lines)
-    return [replace(line, turns=(line.turns - usual[0][0]) % 4) for line in lines]
+    upright = [replace(line, turns=(line.turns - usual[0][0]) % 4) for line in lines]
+    upwards = sum(above.bottom < below.bottom for above, below in pairwise(upright))
+    if 2 * upwards > len(upright) - 1:  # PDFium sorts by place, and so turns the order as well
+        upright.reverse()
+    return upright
 
 
 def _joined_fragments(lines: Iterable[Line]) -> list[Line]:
@@ -172,19 +179,19 @@ def _continues_on_line(before: Line, line: Line) -> bool:
     return -0.5 * before.size <= line.left - before.right <= 2 * before.size
 
 
-def _without_running_lines(pages: Sequence[Page]) -> list[Page]:
-    """Leave out headers and footers: the same words, or the page's number, on many pages."""
-    seen: defaultdict[str, set[int]] = defaultdict(set)
+def _without_running_lines(pages: Sequence[Page], body: _Body) -> list[Page]:
+    """Leave out headers and footers: the same words at the same height on many pages."""
+    seen: defaultdict[_RunningKey, set[int]] = defaultdict(set)
     edges = {page.number: list(_edge_lines(page)) for page in pages}
     for number, lines in edges.items():
         for line in lines:
-            seen[_running_key(line.text, number)].add(number)
+            seen[_running_key(line, number, body)].add(number)
     running = {key for key, numbers in seen.items() if _is_running(numbers)}
     left_out = {
         id(line)
         for number, lines in edges.items()
         for line in lines
-        if _running_key(line.text, number) in running
+        if _running_key(line, number, body) in running
     }
     return [
         replace(page, lines=[line for line in page.lines if id(line) not in left_out])
@@ -204,17 +211,18 @@ def _edge_lines(page: Page) -> Iterator[Line]:
             yield line
 
 
-def _running_key(text: str, page: int) -> str:
-    """Return what stays the same from page to page.
+def _running_key(line: Line, page: int, body: _Body) -> _RunningKey:
+    """Return what stays the same from page to page: height and words, not the numbers in them.
 
-    A bare number counts by its distance from the page's, so that figures in a table do not look
-    like page numbers.
+    In large type numbers count: "Chapter 2" after "Chapter 1" is a heading. A bare number counts
+    by its distance from the page's, so that figures in a table do not look like page numbers.
     """
-    if _LETTERS.search(text):
-        return _NUMBER.sub("#", text)
-    return _NUMBER.sub(
-        lambda match: f"{int(match[0]) - page:+}" if len(match[0]) < 6 else "#", text
-    )
+    height = round(line.bottom / 4)
+    if body.is_large(line.size):
+        return height, line.text
+    if _LETTERS.search(line.text):
+        return height, _NUMBER.sub("#", line.text)
+    return height, _PAGE_NUMBER.sub(lambda match: f"{int(match[0]) - page:+}", line.text)
 
 
 def _is_running(pages: set[int]) -> bool:
@@ -274,10 +282,21 @@ def _ends_early_or_is_indented(lines: Sequence[Line], line: Line) -> bool:
     """Whether a full stop and then white space part ``line`` from the paragraph above."""
     if not _SENTENCE_END.search(lines[-1].text) or _BULLET.match(lines[0].text):
         return False
-    left = min(part.left for part in lines[1:] or lines)
-    right = max(line.right, *(part.right for part in lines))
+    column = _columns(lines)[-1]
+    left = min(part.left for part in column[1:] or column)
+    right = max(line.right, *(part.right for part in column))
     indented = line.left - left > 0.8 * line.size
     return indented or lines[-1].right < right - 0.15 * (right - left)
+
+
+def _columns(lines: Sequence[Line]) -> list[list[Line]]:
+    """Cut a paragraph where it goes on at the top of another column."""
+    columns = [[lines[0]]]
+    for above, line in pairwise(lines):
+        if line.bottom >= above.bottom:
+            columns.append([])
+        columns[-1].append(line)
+    return columns
 
 
 def _heading_levels(
@@ -378,19 +397,22 @@ class _Words:
             word.lower()
             for paragraph in paragraphs
             for line in paragraph.lines
-            for word in re.findall(r"\w+-\w+", line.text)
+            for word in re.findall(r"\b\w+-\w+", line.text)
         }
 
     def joined(self, lines: Sequence[Line]) -> str:
         """Return the text of a paragraph; lines that were ended on purpose stay lines."""
-        text = lines[0].text
-        right = sorted(line.right for line in lines)[3 * len(lines) // 4]
-        for above, line in pairwise(lines):
-            text = self._join(text, above, line, right)
+        text = ""
+        before: Line | None = None
+        for column in _columns(lines):
+            right = sorted(line.right for line in column)[3 * len(column) // 4]
+            for line in column:
+                text = line.text if before is None else self._join(text, before, line, right)
+                before = line
         return text
 
     def _join(self, text: str, above: Line, line: Line, right: float) -> str:
-        cut = re.search(r"(\w+)(-?)$", text)
+        cut = re.search(r"(\w+)(-?)$", above.text[-_LONGEST_WORD:])
         rest = re.match(r"\w+", line.text)
         if cut and rest and (above.hyphenated or (cut[2] and rest[0][0].islower())):
             compound = f"{cut[1]}-{rest[0]}".lower() in self._compounds
@@ -401,5 +423,6 @@ class _Words:
             return text + line.text
         first_word = line.text.partition(" ")[0]
         width = (above.right - above.left) / max(len(above.text), 1)
-        fits = above.right + width * (len(first_word) + 1.5) < right
+        room = right - above.right if above.bottom > line.bottom else 0
+        fits = width * (len(first_word) + 1.5) < room
         return f"{text}\n{line.text}" if fits else f"{text} {line.text}"

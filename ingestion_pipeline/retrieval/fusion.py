@@ -1,46 +1,50 @@
 """Fusion: two rankings of the same chunks become one.
 
 Belongs here: pure functions over hits. Does not belong here: where rankings come from.
+
+Sums of normalised scores beat ranks (RRF), see ``benchmarks/fusion.py``; so Bruch, Gai and Ingber,
+"An Analysis of Fusion Functions for Hybrid Retrieval" (2023). Of the normalisations, which hardly
+differ, this one also does right by a word that only one chunk contains.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 
 from ingestion_pipeline.model.search import Hit
 
-VECTOR_WEIGHT = 0.5
-"""The vector ranking's share; see ``benchmarks/fusion.py`` for the figures."""
-
-
-def standardised(hits: Sequence[Hit]) -> dict[str, float]:
-    """Return each chunk's score as standard deviations from the mean of this ranking."""
-    if not hits:
-        return {}
-    scores = [hit.score for hit in hits]
-    mean = statistics.fmean(scores)
-    spread = statistics.pstdev(scores, mean) or 1.0
-    return {hit.chunk_id: (hit.score - mean) / spread for hit in hits}
+VECTOR_WEIGHT = 0.4
+"""The vector ranking's share. Below one half, so that an exact match outranks mere likeness."""
 
 
 def fused(
     text: Sequence[Hit], vector: Sequence[Hit], vector_weight: float = VECTOR_WEIGHT
 ) -> list[Hit]:
-    """Return the chunks of both rankings by the weighted sum of their standardised scores.
+    """Return the chunks of both rankings by the weighted sum of their normalised scores, in 0..1.
 
-    A chunk that one ranking lacks gets the lowest score of that ranking: it is at most that good.
-    Equal sums are ordered by chunk id, so that the answer is the same every time.
+    A chunk that a ranking lacks gets 0 from it. Equal sums are ordered by chunk id, so that the
+    answer is the same every time.
     """
-    text_scores, vector_scores = standardised(text), standardised(vector)
-    text_floor = min(text_scores.values(), default=0.0)
-    vector_floor = min(vector_scores.values(), default=0.0)
+    text_scores, vector_scores = shares_of_best(text), spread_out(vector)
 
     def score(chunk_id: str) -> float:
-        by_text = text_scores.get(chunk_id, text_floor)
-        by_vector = vector_scores.get(chunk_id, vector_floor)
+        by_text, by_vector = text_scores.get(chunk_id, 0.0), vector_scores.get(chunk_id, 0.0)
         return (1 - vector_weight) * by_text + vector_weight * by_vector
 
     hits = {hit.chunk_id: hit for hit in (*text, *vector)}
     rescored = [hit.model_copy(update={"score": score(key)}) for key, hit in hits.items()]
     return sorted(rescored, key=lambda hit: (-hit.score, hit.chunk_id))
+
+
+def shares_of_best(hits: Sequence[Hit]) -> dict[str, float]:
+    """Divide by the best score: for BM25, where 0 means that no word matches."""
+    best = max((hit.score for hit in hits), default=0.0)
+    return {hit.chunk_id: hit.score / best if best > 0 else 0.0 for hit in hits}
+
+
+def spread_out(hits: Sequence[Hit]) -> dict[str, float]:
+    """Stretch scores to 0..1: for cosines, whose usual range differs from model to model."""
+    best = max((hit.score for hit in hits), default=0.0)
+    worst = min((hit.score for hit in hits), default=0.0)
+    width = best - worst
+    return {hit.chunk_id: (hit.score - worst) / width if width > 0 else 1.0 for hit in hits}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 
 import pytest
 
@@ -16,23 +17,21 @@ PUBLISHERS = 2
 
 
 def publish_each_round(uri: str, version: str, barrier: Barrier) -> None:
-    """Publish one version of a new document per round; the first round also makes the table."""
-    index = CollectionIndex(uri, "handbook", "model-a")
+    """Race twice per round: on a new document of a new collection, then on one of an old one."""
     for number in range(ROUNDS):
-        texts = [f"{version} part {part}" for part in range(5)]
-        published = document(f"d{number}", *texts, version=version)
-        barrier.wait(60)
-        index.publish([published])
-        barrier.wait(60)
+        index = CollectionIndex(uri, f"c{number}", "model-a")
+        for name in ("first", "second"):
+            texts = [f"{version} part {part}" for part in range(5)]
+            published = document(name, *texts, version=version)
+            barrier.wait(60)
+            index.publish([published])
 
 
-def test_of_two_publishers_racing_on_a_new_document_exactly_one_survives(
-    index: CollectionIndex,
-) -> None:
+def test_of_two_publishers_racing_on_a_new_document_exactly_one_survives(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(PUBLISHERS)
     processes = [
-        context.Process(target=publish_each_round, args=(index.uri, f"v{number}", barrier))
+        context.Process(target=publish_each_round, args=(str(tmp_path), f"v{number}", barrier))
         for number in range(PUBLISHERS)
     ]
     for process in processes:
@@ -40,11 +39,18 @@ def test_of_two_publishers_racing_on_a_new_document_exactly_one_survives(
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0] * PUBLISHERS
-    found = index.snapshot().document_versions()
-    assert [version.document_id for version in found] == [f"d{n}" for n in range(ROUNDS)]
-    assert {version.chunks for version in found} == {5}
-    indexed = {column for each in index._open().list_indices() for column in each.columns}  # type: ignore[union-attr]
-    assert indexed == {"search_text", "chunk_id", "document_id"}
+    for number in range(ROUNDS):
+        index = CollectionIndex(str(tmp_path), f"c{number}", "model-a")
+        found = index.snapshot().document_versions()
+        assert [(version.document_id, version.chunks) for version in found] == [
+            ("first", 5),
+            ("second", 5),
+        ]
+        table = index._open()
+        assert table is not None
+        indexed = {column for each in table.list_indices() for column in each.columns}
+        assert indexed == {"search_text", "chunk_id", "document_id"}
+    assert len(list(tmp_path.iterdir())) == ROUNDS
 
 
 def test_a_reader_sees_the_old_version_or_the_new_one_and_nothing_else(

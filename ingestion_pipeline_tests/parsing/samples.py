@@ -7,13 +7,14 @@ import zipfile
 from collections.abc import Callable, Sequence
 
 import docx
+import pypdfium2
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
 BODY = (
-    "The committee approves every journey that lasts longer than a week before it starts.",
-    "Tickets are booked by the office, and receipts are handed in within one month of return.",
-    "Whoever travels alone tells a colleague where they stay and when they will be back again.",
+    "The committee approves every journey that lasts longer than a week, before it starts and",
+    "before anybody books it. Tickets are booked by the office, receipts are handed in within",
+    "a month of the return, and whoever travels alone tells a colleague where they are staying.",
 )
 
 
@@ -54,10 +55,10 @@ def chapter(number: int) -> Callable[[Canvas], None]:
 
     def draw(canvas: Canvas) -> None:
         write(canvas, ["Travel Handbook"], y=800, size=8)
-        y = write(canvas, [f"Chapter {'ABCDE'[number - 1]}"], y=720, size=20) - 10
+        y = write(canvas, [f"Chapter {number}"], y=720, size=20) - 10
         y = write(canvas, BODY, y=y) - 10
         y = write(canvas, ["Receipts"], y=y, size=10, font="Helvetica-Bold") - 4
-        write(canvas, BODY, y=y)
+        write(canvas, [*BODY, f"This ends the chapter {'ABCDE'[number - 1]}."], y=y)
         write(canvas, [str(number)], x=290, y=40, size=8)
 
     return draw
@@ -73,10 +74,11 @@ def empty_page(canvas: Canvas) -> None:
     canvas.rect(100, 100, 200, 200)
 
 
-PDF_WITHOUT_PAGES = (
-    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
-    b"2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\ntrailer<</Root 1 0 R/Size 3>>\n%%EOF\n"
-)
+def pdf_without_pages() -> bytes:
+    """Return a PDF that is well-formed and has no pages."""
+    buffer = io.BytesIO()
+    pypdfium2.PdfDocument.new().save(buffer)
+    return buffer.getvalue()
 
 
 def save(document: docx.document.Document) -> bytes:
@@ -111,19 +113,16 @@ def zipped(members: dict[str, bytes | str]) -> bytes:
     return buffer.getvalue()
 
 
+DOCUMENT_XML = (
+    '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" '
+    'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006" '
+    'xmlns:v="urn:schemas-microsoft-com:vml"><w:body>{body}</w:body></w:document>'
+)
+
+
 def docx_of_body(body: str) -> bytes:
     """Return a Word document with the given WordprocessingML in its body."""
-    namespaces = (
-        'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" '
-        'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006" '
-        'xmlns:v="urn:schemas-microsoft-com:vml"'
-    )
-    return zipped(
-        {
-            "[Content_Types].xml": "<Types/>",
-            "word/document.xml": f"<w:document {namespaces}><w:body>{body}</w:body></w:document>",
-        }
-    )
+    return zipped({"word/document.xml": DOCUMENT_XML.format(body=body)})
 
 
 MARKDOWN = b"""---
@@ -153,7 +152,7 @@ def rate(city):
 <div>An <b>HTML</b> block.<script>no()</script></div>
 """
 
-HTML = """<!doctype html><html><head><meta charset="utf-8"><title>Travel Handbook</title>
+HTML = b"""<!doctype html><html><head><meta charset="utf-8"><title>Travel Handbook</title>
 <style>p {}</style></head><body><header><p>Site menu</p></header><nav><a>Home</a></nav>
 <main><article><header><h1>Travel</h1><p>By the office</p></header>
 <p>The <b>committee</b> approves<br>every&nbsp;journey.</p><p hidden>secret</p>
@@ -164,7 +163,7 @@ HTML = """<!doctype html><html><head><meta charset="utf-8"><title>Travel Handboo
 <pre>def rate():
     return 120</pre>
 <script>secret()</script></article></main><footer>Imprint</footer></body></html>
-""".encode()
+"""
 
 PLAIN = "First paragraph,\nsecond line.\n\nSecond paragraph: Größe, 東京.\n".encode()
 

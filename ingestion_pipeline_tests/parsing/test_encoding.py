@@ -11,7 +11,7 @@ from ingestion_pipeline.parsing.encoding import decode
 JAPANESE = "鋼材の製品データシート。この資料は機械構造用炭素鋼の化学成分を示します。"
 CHINESE = "本文介绍了数据处理流水线的设计与实现,包括文档解析、分块和索引。"
 FRENCH = "L'élève a été reçu à l'école où règne la liberté, ça va très bien."
-GERMAN = "Für die Prüfung müssen größere Übungen gelöst werden – „Äpfel“ kosten 3 €."
+GERMAN = "Für die Prüfung müssen größere Übungen gelöst werden \N{EN DASH} „Äpfel“ kosten 3 €."
 RUSSIAN = "Этот документ описывает обработку данных и построение индекса для поиска."
 
 
@@ -51,7 +51,7 @@ def test_a_byte_order_mark_wins(mark: bytes, encoding: str) -> None:
 
 
 def test_a_declaration_that_the_bytes_contradict_is_ignored() -> None:
-    assert decode(JAPANESE.encode(), declared="ascii") != decode(JAPANESE.encode())
+    assert decode(JAPANESE.encode(), declared="latin-1") == JAPANESE
     assert decode(JAPANESE.encode("shift_jis"), declared="utf-8") == JAPANESE
     assert decode(FRENCH.encode(), declared="no-such-charset") == FRENCH
 

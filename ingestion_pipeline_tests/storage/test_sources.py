@@ -562,6 +562,20 @@ def test_a_server_that_says_nothing_is_given_up_at_the_deadline() -> None:
     assert time.monotonic() - start < 3
 
 
+def test_a_host_that_lets_nobody_in_is_given_up_at_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(4)]
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(address)
+        start = time.monotonic()
+        failure(f"http://127.0.0.1:{address[1]}/", HASTY)
+        assert time.monotonic() - start < 2
+        for client in waiting:
+            client.close()
+
+
 @pytest.mark.parametrize("path", [f"announced/{MAX_BYTES + 1}", "endless"])
 def test_a_body_over_the_limit_is_too_large_announced_or_not(server: Server, path: str) -> None:
     assert refusal(f"{server.url}/{path}", OPEN).kind is ErrorKind.TOO_LARGE
@@ -578,6 +592,11 @@ def test_a_compressed_body_is_limited_by_what_it_becomes(
     assert refusal(f"{server.url}/encoded/gzip", OPEN).kind is ErrorKind.TOO_LARGE
 
 
+def test_a_compressed_body_is_unpacked_in_small_pieces() -> None:
+    pieces = source_download._inflated([gzip.compress(bytes(20_000_000))])
+    assert max(map(len, pieces)) <= 2**20
+
+
 @pytest.mark.parametrize("size", [2**20 - 1, 2**20, 2**20 + 1, 2**21, 3_000_000])
 def test_a_compressed_body_of_any_size_arrives_whole(server: Server, size: int) -> None:
     policy = SourcePolicy((), 2**22, allow_private_addresses=True)
@@ -592,7 +611,9 @@ def test_a_gzip_body_of_several_members_is_read_to_its_end(server: Server) -> No
     assert fetch_source(f"{server.url}/encoded/x-gzip", OPEN).data == b"one two"
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"document" * 99)[:-9], b"not gzip at all"])
+@pytest.mark.parametrize(
+    "body", [zlib.compress(b"document" * 99)[:-9], b"not gzip at all"], ids=["cut", "foreign"]
+)
 def test_a_damaged_compressed_body_is_broken(server: Server, body: bytes) -> None:
     server.body = body
     assert refusal(f"{server.url}/encoded/gzip", OPEN).kind is ErrorKind.BROKEN

@@ -3,8 +3,6 @@
 Selecting some of the assets runs just those stages.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

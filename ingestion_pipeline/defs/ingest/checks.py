@@ -4,8 +4,6 @@ The check about single documents warns and never blocks; the blocking ones guard
 of ours could break. They read the index itself, not what was said to be written.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 
 from ingestion_pipeline.defs.ingest.assets import vector_index

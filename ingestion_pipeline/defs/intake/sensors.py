@@ -1,7 +1,5 @@
 """The sensor that turns messages into runs: a thin shell over intake and planning."""
 
-from __future__ import annotations
-
 import uuid
 
 import dagster as dg

@@ -1,0 +1,162 @@
+"""The processes of `ingest up`: embedded Redis, Dagster's webserver and daemon.
+
+Belongs here: starting them, waiting until they serve, stopping them with everything they started.
+They listen on loopback or a socket only. Does not belong here: what they do.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError, TransientError
+from ingestion_pipeline.execution.instance import open_instance
+from ingestion_pipeline.execution.runs import daemon_is_alive
+from ingestion_pipeline.settings import Settings, child_environment, project_dir
+from ingestion_pipeline.streams.embedded import EmbeddedRedis
+
+HOST = "127.0.0.1"
+START_SECONDS = 90.0
+STOP_SECONDS = 20.0
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the running services are."""
+
+    webserver: str
+    redis: str
+    logs: Path
+
+
+@dataclass(frozen=True)
+class Service:
+    """A started process and its log."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def require_alive(self) -> None:
+        """Raise if the process ended, with the end of its log."""
+        code = self.process.poll()
+        if code is not None:
+            tail = " | ".join(self.log.read_text(errors="replace").splitlines()[-3:])
+            raise TransientError(
+                ErrorKind.UNAVAILABLE, f"{self.name} ended with {code}; see {self.log}: {tail}"
+            )
+
+
+@contextmanager
+def services(settings: Settings, port: int) -> Iterator[tuple[Addresses, list[Service]]]:
+    """Start everything, yield when it serves, and stop everything when the block is left.
+
+    Raises:
+        PermanentError: of kind ``unavailable`` when services already run on this state folder.
+        TransientError: when one of them does not come up, with the end of its log.
+    """
+    instance = open_instance()
+    if daemon_is_alive(instance):
+        raise PermanentError(
+            ErrorKind.UNAVAILABLE,
+            f"a Dagster daemon already works on {settings.state}: stop it, or wait a minute if it "
+            "was killed",
+        )
+    logs = settings.state / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    workspace = str(project_dir() / "workspace.yaml")
+    address = f"http://{HOST}:{port}"
+    with ExitStack() as stack:
+        if settings.redis_url is None:
+            stack.enter_context(EmbeddedRedis(settings.state))
+        started = [
+            stack.enter_context(_process(name, command, settings, logs / f"{name}.log"))
+            for name, command in {
+                "webserver": ["dagster_webserver", "-w", workspace, "-h", HOST, "-p", str(port)],
+                "daemon": ["dagster._daemon", "run", "-w", workspace],
+            }.items()
+        ]
+        # Runs last, after the processes were stopped: nobody shall take a stopped daemon for alive.
+        stack.callback(instance.wipe_daemon_heartbeats)
+        _wait_until_serving(address, started)
+        yield Addresses(address, settings.redis_address, logs), started
+
+
+def wait_for_end(started: Sequence[Service]) -> None:
+    """Wait until one of the services ends by itself, which is an error."""
+    while True:
+        for service in started:
+            service.require_alive()
+        time.sleep(1)
+
+
+@contextmanager
+def _process(name: str, command: Sequence[str], settings: Settings, log: Path) -> Iterator[Service]:
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=project_dir(),
+            env=child_environment(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is ours to handle; and the group is ours to end
+        )
+    try:
+        yield Service(name, process, log)
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all it started (code servers, runs): asked first, then killed."""
+    _signal_group(process, signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+    deadline = time.monotonic() + STOP_SECONDS
+    while _signal_group(process, 0) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    _signal_group(process, signal.SIGKILL)
+    process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Signal the process group; return whether there still is one."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _wait_until_serving(address: str, started: Sequence[Service]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not (_answers(address) and daemon_is_alive(open_instance())):
+        for service in started:
+            service.require_alive()
+        if time.monotonic() > deadline:
+            raise IngestError(
+                ErrorKind.UNAVAILABLE,
+                f"the services did not come up in {START_SECONDS:g} s; see {started[0].log.parent}",
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/server_info", timeout=2) as reply:  # noqa: S310
+            return reply.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
