@@ -20,6 +20,7 @@ from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.tasks.services import Services
 
 if TYPE_CHECKING:
+    from ingestion_pipeline.retrieval import Evaluation
     from ingestion_pipeline.streams.events import TaskEvent
     from ingestion_pipeline.tasks.submission import Submission
 
@@ -95,7 +96,11 @@ class IngestionClient:
         return self.await_tasks([task.task_id], timeout=timeout)[0]
 
     def reindex(
-        self, *, collection: str, tenant: str = DEFAULT_TENANT, only: ReindexOnly = ReindexOnly.STALE
+        self,
+        *,
+        collection: str,
+        tenant: str = DEFAULT_TENANT,
+        only: ReindexOnly = ReindexOnly.STALE,
     ) -> Task:
         """Accept a reindex of a collection."""
         from ingestion_pipeline.tasks.submission import submit_reindex
@@ -156,7 +161,9 @@ class IngestionClient:
 
         tasks = self.services.registry.tasks.find(task_ids=task_ids)
         open_tasks = [task for task in tasks if not task.state.final]
-        for key in sorted({CollectionName(task.tenant, task.collection).key for task in open_tasks}):
+        for key in sorted(
+            {CollectionName(task.tenant, task.collection).key for task in open_tasks}
+        ):
             collection = self.services.registry.collections.get(key)
             request = WorkRequest(f"in-process-{uuid.uuid4().hex[:12]}", Backend.IN_PROCESS)
             run(self.services, collection, request)
@@ -197,6 +204,27 @@ class IngestionClient:
             SearchMode(mode),
             k,
             filter,
+        )
+
+    def evaluate(
+        self,
+        queries: Path,
+        *,
+        collection: str,
+        tenant: str = DEFAULT_TENANT,
+        mode: SearchMode | str = SearchMode.AUTO,
+        k: int = 10,
+    ) -> Evaluation:
+        """Measure retrieval against a file of questions with gold documents."""
+        from ingestion_pipeline.retrieval import evaluate, read_questions, search
+
+        known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
+        index, embedder = self.services.index(known), self.services.embedder(known)
+        return evaluate(
+            lambda question, depth: search(index, embedder, question, SearchMode(mode), depth),
+            read_questions(queries),
+            index.snapshot().document_names(),
+            k,
         )
 
     def _settled(self, task_ids: Sequence[str]) -> bool:

@@ -4,8 +4,8 @@ Belongs here: packing. Does not belong here: measuring (``measure``), knowing wh
 together (``layout``, ``sentences``).
 
 A document is tokenised once and cut by that measure; every chunk is then counted again by itself,
-because a slice can tokenise differently, and halved if it is over the cap. A cut depends on the
-text before it within its section only, so that an edit leaves the chunks of other sections alone.
+because a slice can tokenise differently, and halved if it is over the cap. Where a section is cut
+depends on that section alone, so that an edit leaves the chunks of other sections as they are.
 """
 
 from __future__ import annotations

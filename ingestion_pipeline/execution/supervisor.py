@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError, Tr
 from ingestion_pipeline.execution.instance import open_instance
 from ingestion_pipeline.execution.runs import daemon_is_alive
 from ingestion_pipeline.settings import Settings, child_environment, project_dir
+from ingestion_pipeline.streams.connection import shown_url
 from ingestion_pipeline.streams.embedded import EmbeddedRedis
 
 HOST = "127.0.0.1"
@@ -36,6 +37,7 @@ class Addresses:
 
     webserver: str
     redis: str
+    """Without the password, if the URL has one."""
     logs: Path
 
 
@@ -89,7 +91,16 @@ def services(settings: Settings, port: int) -> Iterator[tuple[Addresses, list[Se
         # Runs last, after the processes were stopped: nobody shall take a stopped daemon for alive.
         stack.callback(instance.wipe_daemon_heartbeats)
         _wait_until_serving(address, started)
-        yield Addresses(address, settings.redis_address, logs), started
+        webserver_file = _webserver_file(settings)
+        webserver_file.write_text(address)
+        stack.callback(webserver_file.unlink, missing_ok=True)
+        yield Addresses(address, shown_url(settings.redis_address), logs), started
+
+
+def webserver_answers(settings: Settings) -> bool:
+    """Whether the web page that was started on this state folder answers."""
+    file = _webserver_file(settings)
+    return file.is_file() and _answers(file.read_text())
 
 
 def wait_for_end(started: Sequence[Service]) -> None:
@@ -100,10 +111,14 @@ def wait_for_end(started: Sequence[Service]) -> None:
         time.sleep(1)
 
 
+def _webserver_file(settings: Settings) -> Path:
+    return settings.state / "webserver.url"
+
+
 @contextmanager
 def _process(name: str, command: Sequence[str], settings: Settings, log: Path) -> Iterator[Service]:
     with log.open("ab") as output:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - the commands are ours
             [sys.executable, "-m", *command],
             cwd=project_dir(),
             env=child_environment(settings),
@@ -121,10 +136,8 @@ def _process(name: str, command: Sequence[str], settings: Settings, log: Path) -
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End a process and all it started (code servers, runs): asked first, then killed."""
     _signal_group(process, signal.SIGTERM)
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        pass
     deadline = time.monotonic() + STOP_SECONDS
     while _signal_group(process, 0) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
@@ -157,6 +170,6 @@ def _wait_until_serving(address: str, started: Sequence[Service]) -> None:
 def _answers(address: str) -> bool:
     try:
         with urllib.request.urlopen(f"{address}/server_info", timeout=2) as reply:  # noqa: S310
-            return reply.status == 200
+            return bool(reply.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -1,7 +1,7 @@
-"""Commits that lost a race, told apart from other errors and tried again.
+"""Commits that lost a race, and storage that cannot be reached: errors that may pass.
 
-Belongs here: how LanceDB says "conflict", and the bounded backoff. Does not belong here: what is
-committed.
+Belongs here: how LanceDB says "conflict" or "no answer" (it has no exception types for them), and
+the bounded backoff. Does not belong here: what is committed.
 
 LanceDB itself redoes a merge that conflicts, up to ten times within half a minute; what arrives
 here is what it gave up on, or what it never redoes.
@@ -12,7 +12,8 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from ingestion_pipeline.errors import ErrorKind, TransientError
@@ -22,15 +23,10 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 
 _CONFLICT = re.compile(r"conflict|contention", re.IGNORECASE)
+_STORAGE = re.compile(r"LanceError\(IO\)|\bIO \{|Generic S3 error")
+_SHOWN_CHARACTERS = 300
 
 Result = TypeVar("Result")
-
-
-def is_conflict(error: Exception) -> bool:
-    """Whether LanceDB says that another commit came first (it has no exception type for it)."""
-    return isinstance(error, OSError | RuntimeError | ValueError) and bool(
-        _CONFLICT.search(str(error))
-    )
 
 
 def committed(attempt: Callable[[], Result], what: str) -> Result:
@@ -42,8 +38,8 @@ def committed(attempt: Callable[[], Result], what: str) -> Result:
     for number in range(ATTEMPTS):
         try:
             return attempt()
-        except Exception as error:
-            if not is_conflict(error):
+        except (OSError, RuntimeError, ValueError) as error:
+            if not _CONFLICT.search(str(error)):
                 raise
             last = error
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**number)
@@ -52,3 +48,18 @@ def committed(attempt: Callable[[], Result], what: str) -> Result:
         ErrorKind.UNAVAILABLE,
         f"{what}: other writers came first {ATTEMPTS} times ({last}); try again later",
     )
+
+
+@contextmanager
+def storage_errors(uri: str) -> Iterator[None]:
+    """Turn what LanceDB raises when its storage does not answer into a ``TransientError``."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        if not _STORAGE.search(str(error)):
+            raise
+        raise TransientError(
+            ErrorKind.UNAVAILABLE,
+            f"the index at {uri} cannot be read or written, try again or check INGEST_LANCEDB_URI: "
+            f"{str(error)[:_SHOWN_CHARACTERS]}",
+        ) from error

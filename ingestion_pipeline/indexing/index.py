@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 from ingestion_pipeline.indexing import maintenance
-from ingestion_pipeline.indexing.commits import committed
+from ingestion_pipeline.indexing.commits import committed, storage_errors
 from ingestion_pipeline.indexing.schema import (
     IndexedDocument,
     document_rows,
@@ -67,8 +67,9 @@ class CollectionIndex:
             The new version of the table, 0 if there is no table and nothing to publish.
 
         Raises:
-            TransientError: if other writers came first again and again.
-            PermanentError: if vectors do not fit their chunks or the table.
+            TransientError: of kind ``unavailable`` if other writers came first again and again, or
+                the storage does not answer.
+            PermanentError: of kind ``internal`` if vectors do not fit their chunks or the table.
         """
         replaced = {document.document_id for document in documents} | set(removed)
 
@@ -86,11 +87,13 @@ class CollectionIndex:
             # Only the sentinel has no vector; document_rows refused all others that are not sound.
             return int(merge.execute(rows, on_bad_vectors="null").version)
 
-        return committed(attempt, f"publishing {len(replaced)} documents")
+        with storage_errors(self.uri):
+            return committed(attempt, f"publishing {len(replaced)} documents")
 
     def snapshot(self) -> Snapshot:
         """Return the newest version of the table, to read from."""
-        return Snapshot(self._open())
+        with storage_errors(self.uri):
+            return Snapshot(self._open())
 
     def maintain(self, *, thorough: bool = False) -> maintenance.Maintenance:
         """Compact, index and prune where the table's statistics say that it pays, or anyway.
@@ -98,7 +101,8 @@ class CollectionIndex:
         Raises:
             TransientError: if other writers came first again and again.
         """
-        return maintenance.maintain(self._open(), thorough=thorough)
+        with storage_errors(self.uri):
+            return maintenance.maintain(self._open(), thorough=thorough)
 
     def drop_other_generations(self) -> int:
         """Drop the tables of other embedding models; return how many there were.
@@ -119,7 +123,7 @@ class CollectionIndex:
         try:
             return self._database.open_table(self.name)
         except ValueError as error:
-            if "not found" not in str(error):
+            if f"'{self.name}' was not found" not in str(error):
                 raise
             return None
 
@@ -150,6 +154,16 @@ class CollectionIndex:
             if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
                 raise
             self._database.drop_table(draft)
+
+
+def check_readable(uri: str) -> None:
+    """Make sure that tables can be looked up.
+
+    Raises:
+        TransientError: of kind ``unavailable`` when they cannot.
+    """
+    with storage_errors(uri):
+        _connect(uri).list_tables(limit=1)
 
 
 def drop_collection(uri: str, table: str) -> int:

@@ -100,7 +100,7 @@ _MARKDOWN_SIGNS: tuple[re.Pattern[str], ...] = (
     re.compile(r"^#{1,6} +\S", re.MULTILINE),
     re.compile(r"^(?:=|-){3,}\s*$", re.MULTILINE),
     re.compile(r"^(?:```|~~~)", re.MULTILINE),
-    re.compile(r"!?\[[^\]\n]+\]\([^)\s]+\)"),
+    re.compile(r"\[[^\[\]\n]{1,200}\]\([^()\s]{1,500}\)"),
     re.compile(r"^\|?(?: *:?-{3,}:? *\|)+", re.MULTILINE),
     re.compile(r"^[-*+] +\S", re.MULTILINE),
     re.compile(r"(?<!\*)\*\*[^*\s][^*\n]*\*\*(?!\*)"),

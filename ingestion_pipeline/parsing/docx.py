@@ -1,4 +1,4 @@
-"""Word documents (.docx): WordprocessingML read from its XML, 50 times faster than an object model.
+"""Word documents (.docx), read from their XML: six times faster than through python-docx.
 
 Read: body, tables, text boxes, footnotes and endnotes, with insertions accepted and deletions
 left out. Not read: page headers and footers, comments, numbers that Word computes.

@@ -200,13 +200,15 @@ def _without_running_lines(pages: Sequence[Page], body: _Body) -> list[Page]:
 
 
 def _edge_lines(page: Page) -> Iterator[Line]:
+    """Yield the topmost and the lowest lines, at most half of a page: a header needs a body."""
     upright = sorted((line for line in page.lines if not line.turns), key=lambda line: -line.bottom)
+    most = min(_EDGE_LINES, len(upright) // 4)
     for ordered in (upright, upright[::-1]):
         baselines: list[float] = []
         for line in ordered:
             if not baselines or abs(line.bottom - baselines[-1]) > line.size / 2:
                 baselines.append(line.bottom)
-            if len(baselines) > _EDGE_LINES:
+            if len(baselines) > most:
                 break
             yield line
 

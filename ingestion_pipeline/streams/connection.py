@@ -54,6 +54,12 @@ def connect(url: str) -> redis.Redis:
         ) from error
 
 
+def shown_url(url: str) -> str:
+    """Return a Redis URL as it may be shown: without user and password."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
 @contextmanager
 def redis_errors(client: redis.Redis) -> Iterator[None]:
     """Turn what Redis raises inside the block into typed errors that hold no password.

@@ -18,6 +18,8 @@ from ingestion_pipeline.model.documents import Stage
 from ingestion_pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from redis import Redis
+
     from ingestion_pipeline.embedding import Embedder
     from ingestion_pipeline.indexing import CollectionIndex
     from ingestion_pipeline.registry.registry import Registry
@@ -44,21 +46,25 @@ class Services:
         return open_registry(self.settings.database_address)
 
     @cached_property
-    def streams(self) -> TaskStreams:
-        """The task streams; nothing is connected before the first call."""
+    def redis(self) -> Redis:
+        """The client of Redis; nothing is connected before the first call."""
         from ingestion_pipeline.streams.connection import connect
+
+        return connect(self.settings.redis_address)
+
+    @cached_property
+    def streams(self) -> TaskStreams:
+        """The task streams."""
         from ingestion_pipeline.streams.tasks import TaskStreams
 
-        consumer = f"{socket.gethostname()}:{os.getpid()}"
-        return TaskStreams(connect(self.settings.redis_address), consumer)
+        return TaskStreams(self.redis, consumer=f"{socket.gethostname()}:{os.getpid()}")
 
     @cached_property
     def events(self) -> EventStreams:
-        """The event streams; nothing is connected before the first call."""
-        from ingestion_pipeline.streams.connection import connect
+        """The event streams."""
         from ingestion_pipeline.streams.events import EventStreams
 
-        return EventStreams(connect(self.settings.redis_address))
+        return EventStreams(self.redis)
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -109,11 +115,28 @@ class Services:
             self.embedder(collection).fingerprint,
         )
 
+    def check_index(self) -> None:
+        """Make sure that the place of the indexes can be read.
+
+        Raises:
+            TransientError: when it cannot.
+        """
+        from ingestion_pipeline.indexing import check_readable
+
+        check_readable(self.settings.lancedb_address)
+
     def recipes(self, collection: Collection) -> dict[Stage, str]:
         """Return the current recipe of each stage for a collection."""
         from ingestion_pipeline.stages.recipes import recipes
 
         return recipes(collection.config, self.embedder(collection))
+
+    def close(self) -> None:
+        """Close the connections that were opened; what is used again connects again."""
+        if "registry" in vars(self):
+            self.registry.database.dispose()
+        if "redis" in vars(self):
+            self.redis.close()
 
     @contextmanager
     def tools(self, collection: Collection) -> Iterator[Tools]:

@@ -168,7 +168,9 @@ def _read(path: Path, max_bytes: int) -> bytes:
                 "(INGEST_MAX_FILE_BYTES)",
             )
         if size == 0:
-            raise PermanentError(ErrorKind.EMPTY, f"{path.name} is empty: nothing can be found in it")
+            raise PermanentError(
+                ErrorKind.EMPTY, f"{path.name} is empty: nothing can be found in it"
+            )
         return path.read_bytes()
     except FileNotFoundError as error:
         raise PermanentError(ErrorKind.NOT_FOUND, f"there is no file {path}") from error

@@ -50,6 +50,15 @@ def test_a_header_on_two_pages_is_not_yet_a_running_one() -> None:
     assert "Travel Handbook" in parse(samples.handbook_pdf(2), "a.pdf").text
 
 
+def test_a_short_page_is_no_running_header() -> None:
+    def draw(canvas: Canvas) -> None:
+        write(canvas, [f"This is page {canvas.getPageNumber()}", "of the document"])
+
+    document = parse(samples.pdf([draw] * 4), "a.pdf")
+    assert [element.page for element in document.elements] == [1, 2, 3, 4]
+    assert document.elements[2].text == "This is page 3 of the document"
+
+
 def test_no_text_is_lost() -> None:
     data = samples.handbook_pdf(2)
     plain = "".join(page.get_textpage().get_text_range() for page in pypdfium2.PdfDocument(data))

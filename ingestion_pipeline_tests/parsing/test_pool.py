@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -219,8 +220,6 @@ def test_children_die_with_a_parent_that_is_killed(name: str) -> None:
 
 @pytest.mark.parametrize("name", samples.EVERY_FORMAT)
 def test_damaged_bytes_give_a_document_or_a_typed_error(pool: ParserPool, name: str) -> None:
-    import random
-
     generator = random.Random(name)
     data = samples.EVERY_FORMAT[name]()
     for _ in range(40):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
 from ingestion_pipeline.model.elements import ElementCategory
 from ingestion_pipeline.parsing import parse
 from ingestion_pipeline_tests.parsing import samples
@@ -65,3 +67,23 @@ def test_a_heading_ends_the_sections_of_its_level_and_deeper() -> None:
 def test_a_heading_as_long_as_a_paragraph_is_a_paragraph() -> None:
     document = parse(b"# " + b"very long " * 50, "a.md")
     assert document.elements[0].category is ElementCategory.NARRATIVE_TEXT
+
+
+@given(
+    st.lists(
+        st.sampled_from([*"#*_`[]()|->\\ \n\t<&;1a\u6771\0\x0c\r", "<td>", "</p>", "<pre>", "---"])
+    ),
+    st.sampled_from(["a.txt", "a.md", "a.html"]),
+)
+def test_any_markup_gives_elements_with_clean_text_or_a_typed_error(
+    pieces: list[str], name: str
+) -> None:
+    try:
+        elements = parse("".join(pieces).encode(), name).elements
+    except IngestError:
+        return
+    assert elements
+    for element in elements:
+        assert element.text.strip()
+        assert not {"\0", "\r", "\f"} & set(element.text)
+        assert (element.html is not None) == (element.category is ElementCategory.TABLE)

@@ -19,12 +19,6 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[EmbeddedRedis]:
-    with tempfile.TemporaryDirectory(prefix="ingest-") as path, EmbeddedRedis(Path(path)) as server:
-        yield server
-
-
 @pytest.fixture
 def client(redis_server: EmbeddedRedis) -> Iterator[redis.Redis]:
     with connect(f"unix://{redis_server.socket}") as client:

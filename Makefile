@@ -1,0 +1,38 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Needs Python 3.11+ with venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export DAGSTER_HOME := $(CURDIR)
+
+.PHONY: install demo test lint up soak clean
+
+install: .venv/installed
+
+demo: install
+	$(BIN)/ingest demo
+
+up: install
+	$(BIN)/ingest up
+
+test: .venv/installed-for-tests lint
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadgroup
+
+soak: .venv/installed-for-tests
+	$(BIN)/python -m pytest -m soak
+
+lint: .venv/installed-for-tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv data/state
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[postgres]"
+	touch $@
+
+.venv/installed-for-tests: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[postgres,test]"
+	touch $@

@@ -1,0 +1,76 @@
+"""Commands about the documents of a collection: documents, reindex."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ingestion_pipeline.cli.common import (
+    TENANT,
+    CollectionOption,
+    JsonOption,
+    TenantOption,
+    show,
+    table,
+    tell,
+)
+from ingestion_pipeline.cli.progress import watching
+from ingestion_pipeline.cli.shapes import document_json, task_json
+from ingestion_pipeline.client import IngestionClient
+from ingestion_pipeline.model.collections import CollectionName
+from ingestion_pipeline.model.tasks import Backend, ReindexOnly, TaskState
+
+COLUMNS = ("document", "state", "bytes#", "pages#", "chunks#", "tokens#", "id", "error")
+
+
+def documents(
+    collection: CollectionOption, tenant: TenantOption = TENANT, as_json: JsonOption = False
+) -> None:
+    """List the documents of a collection."""
+    registry = IngestionClient().services.registry
+    known = registry.collections.get(CollectionName(tenant, collection).key)
+    found = registry.documents.find(known.key)
+
+    def render() -> None:
+        table(
+            COLUMNS,
+            [
+                (
+                    document.name,
+                    document.state.value,
+                    document.bytes,
+                    document.pages,
+                    document.chunks,
+                    document.tokens,
+                    document.document_id,
+                    f"{document.error.kind}: {document.error.message}" if document.error else "",
+                )
+                for document in found
+            ],
+        )
+
+    show([document_json(document) for document in found], as_json, render)
+
+
+def reindex(
+    collection: CollectionOption,
+    tenant: TenantOption = TENANT,
+    only: Annotated[
+        ReindexOnly, typer.Option(help="Which documents: stale, failed, or all.")
+    ] = ReindexOnly.STALE,
+    timeout: Annotated[float | None, typer.Option(help="Longest wait, in seconds.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Do now what the nightly schedule does: bring what is stale up to date."""
+    client = IngestionClient()
+    task = client.reindex(collection=collection, tenant=tenant, only=only)
+    if not task.state.final:
+        if client.backend() is Backend.IN_PROCESS:
+            tell("no daemon is alive: the work is done in this process")
+        with watching(client, [task.task_id]):
+            task = client.await_tasks([task.task_id], timeout=timeout)[0]
+    done = task
+    show(task_json(done), as_json, lambda: typer.echo(done.messages[-1]))
+    if done.state is not TaskState.SUCCEEDED:
+        raise typer.Exit(1)

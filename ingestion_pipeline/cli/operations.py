@@ -1,0 +1,154 @@
+"""Commands about the running system: up, status, operations, dead-letters."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from ingestion_pipeline.cli.common import (
+    TENANT,
+    CollectionOption,
+    JsonOption,
+    TenantOption,
+    show,
+    table,
+    tell,
+)
+from ingestion_pipeline.cli.shapes import operation_json
+from ingestion_pipeline.client import IngestionClient
+from ingestion_pipeline.errors import IngestError
+from ingestion_pipeline.model.collections import CollectionName
+from ingestion_pipeline.settings import Settings
+
+
+def up(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the web page.")] = 3000,
+) -> None:
+    """Start Redis (if none is configured), Dagster's web page and daemon; Ctrl-C stops them."""
+    from ingestion_pipeline.execution.supervisor import services, wait_for_end
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    settings = Settings()
+    tell("starting …")
+    try:
+        with services(settings, port) as (addresses, started):
+            typer.echo(f"Dagster  {addresses.webserver}")
+            typer.echo(f"Redis    {addresses.redis}")
+            typer.echo(f"logs     {addresses.logs}")
+            typer.echo("Ctrl-C stops everything.")
+            try:
+                wait_for_end(started)
+            except KeyboardInterrupt:
+                tell("stopping …")
+    except KeyboardInterrupt:
+        tell("stopped while starting")
+
+
+def status(as_json: JsonOption = False) -> None:
+    """Show the health of every part."""
+    from ingestion_pipeline.execution.instance import open_instance
+    from ingestion_pipeline.execution.runs import count_runs, daemon_is_alive
+    from ingestion_pipeline.execution.supervisor import webserver_answers
+
+    client = IngestionClient()
+    services = client.services
+    instance = open_instance()
+    runs = count_runs(instance)
+    stream = _part(services.streams.status)
+    backlog = _part(services.registry.documents.backlog)
+    value: dict[str, Any] = {
+        "redis": stream if isinstance(stream, str) else "ok",
+        "database": backlog if isinstance(backlog, str) else "ok",
+        "lancedb": _health(services.check_index),
+        "daemon": "ok" if daemon_is_alive(instance) else "not running",
+        "webserver": "ok" if webserver_answers(services.settings) else "not running",
+        "workers": [],
+        "stream": None
+        if isinstance(stream, str)
+        else {
+            "length": stream.length,
+            "pending": stream.pending,
+            "lag": stream.lag,
+            "dead": stream.dead,
+        },
+        "backlog": {}
+        if isinstance(backlog, str)
+        else {waiting.collection_key: waiting.documents for waiting in backlog},
+        "runs": {"queued": runs.queued, "running": runs.running},
+    }
+
+    def render() -> None:
+        for key, shown in value.items():
+            typer.echo(f"{key:10} {shown}")
+
+    show(value, as_json, render)
+
+
+def operations(
+    collection: CollectionOption, tenant: TenantOption = TENANT, as_json: JsonOption = False
+) -> None:
+    """Show the operation log of a collection, newest first."""
+    registry = IngestionClient().services.registry
+    name = registry.collections.get(CollectionName(tenant, collection).key).name
+    found = registry.operations.latest(name)
+
+    def render() -> None:
+        table(
+            ("began", "type", "state", "seconds#", "tokens#", "document", "error"),
+            [
+                (
+                    operation_json(each)["began_at"],
+                    each.type,
+                    each.state,
+                    f"{each.seconds:.1f}",
+                    each.tokens,
+                    each.document_id,
+                    each.error_message,
+                )
+                for each in found
+            ],
+        )
+
+    show([operation_json(each) for each in found], as_json, render)
+
+
+def dead_letters(
+    requeue: Annotated[str | None, typer.Option(metavar="ID", help="Send one once more.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the messages that could not be read, with the reasons."""
+    streams = IngestionClient().services.streams
+    if requeue is not None:
+        streams.requeue(requeue)
+        show({"requeued": requeue}, as_json, lambda: typer.echo(f"requeued {requeue}"))
+        return
+    letters = streams.dead_letters()
+
+    def render() -> None:
+        table(
+            ("id", "first seen", "reason", "message"),
+            [(each.id, each.first_seen, each.reason, each.message[:80]) for each in letters],
+        )
+
+    show([vars(letter) for letter in letters], as_json, render)
+
+
+def _part(look: Callable[[], Any]) -> Any:
+    """Look at a part; what is wrong with it is the finding."""
+    try:
+        return look()
+    except IngestError as error:
+        return error.message
+
+
+def _health(look: Callable[[], object]) -> str:
+    found = _part(look)
+    return found if isinstance(found, str) else "ok"
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

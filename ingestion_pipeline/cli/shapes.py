@@ -1,0 +1,109 @@
+"""The JSON shapes that producers and dashboards rely on: names here are fixed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ingestion_pipeline.model.collections import Collection, CollectionName
+from ingestion_pipeline.model.documents import Document, ErrorInfo
+from ingestion_pipeline.model.tasks import Task
+from ingestion_pipeline.registry.operations import Operation
+from ingestion_pipeline.retrieval import Evaluation
+
+
+def iso(seconds: float | None) -> str | None:
+    """Return a time as ISO 8601 in UTC."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def task_json(task: Task) -> dict[str, Any]:
+    """Return a task."""
+    return {
+        "task_id": task.task_id,
+        "batch_id": task.batch_id,
+        "type": task.type.value,
+        "collection": task.collection,
+        "tenant": task.tenant,
+        "document_id": task.document_id,
+        "state": task.state.value,
+        "progress": round(task.progress, 4),
+        "attempts": task.attempts,
+        "tokens": task.tokens,
+        "error": _error(task.error),
+        "backend": task.backend.value if task.backend else None,
+        "run_id": task.run_id,
+        "created_at": iso(task.created_at),
+        "started_at": iso(task.started_at),
+        "finished_at": iso(task.finished_at),
+        "messages": list(task.messages),
+    }
+
+
+def document_json(document: Document) -> dict[str, Any]:
+    """Return a document."""
+    return {
+        "document_id": document.document_id,
+        "collection": CollectionName.from_key(document.collection_key).name,
+        "name": document.name,
+        "uri": document.uri,
+        "sha256": document.sha256,
+        "media_type": document.media_type,
+        "bytes": document.bytes,
+        "state": document.state.value,
+        "pages": document.pages,
+        "chunks": document.chunks,
+        "tokens": document.tokens,
+        "error": _error(document.error),
+        "stages": {stage.value: fingerprint for stage, fingerprint in document.stages.items()},
+        "updated_at": iso(document.updated_at),
+    }
+
+
+def collection_json(collection: Collection) -> dict[str, Any]:
+    """Return a collection with its whole configuration."""
+    return {
+        "collection": collection.name.name,
+        "tenant": collection.name.tenant,
+        "config": collection.config.model_dump(),
+        "created_at": iso(collection.created_at),
+    }
+
+
+def evaluation_json(evaluation: Evaluation, *, with_hits: bool) -> dict[str, Any]:
+    """Return the figures of an evaluation, with what was found for each question if asked."""
+    shape: dict[str, Any] = {
+        "queries": evaluation.queries,
+        "recall@5": round(evaluation.recall_at_5, 4),
+        "recall@10": round(evaluation.recall_at_10, 4),
+        "ndcg@10": round(evaluation.ndcg_at_10, 4),
+        "mrr@10": round(evaluation.mrr_at_10, 4),
+        "seconds_per_query": round(evaluation.seconds_per_query, 4),
+        "unknown_gold": evaluation.unknown_gold,
+    }
+    if with_hits:
+        shape["hits"] = [{"id": hits.id, "names": hits.names} for hits in evaluation.hits]
+    return shape
+
+
+def operation_json(operation: Operation) -> dict[str, Any]:
+    """Return one entry of the operation log."""
+    return {
+        "task_id": operation.task_id,
+        "type": operation.type,
+        "collection": operation.collection,
+        "tenant": operation.tenant,
+        "document_id": operation.document_id,
+        "state": operation.state,
+        "progress": operation.progress,
+        "tokens": operation.tokens,
+        "error": operation.error_message,
+        "began_at": iso(operation.began_at),
+        "seconds": round(operation.seconds, 3),
+    }
+
+
+def _error(error: ErrorInfo | None) -> dict[str, str] | None:
+    return {"kind": error.kind.value, "message": error.message} if error else None

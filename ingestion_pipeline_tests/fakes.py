@@ -1,0 +1,64 @@
+"""Stand-ins for what is slow: a small deterministic embedding model, services that use it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+from ingestion_pipeline.embedding import Tokenizer, model_folder
+from ingestion_pipeline.settings import PACKAGED_MODEL
+from ingestion_pipeline.tasks.services import Services
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ingestion_pipeline.control import Control
+    from ingestion_pipeline.embedding import Embedder
+    from ingestion_pipeline.model.collections import Collection
+
+POISON = "unembeddable"
+"""A text with this word breaks the fake model."""
+
+
+@lru_cache(maxsize=1)
+def packaged_tokenizer() -> Tokenizer:
+    return Tokenizer(model_folder(PACKAGED_MODEL))
+
+
+class FakeEmbedder:
+    """Turns a text into eight numbers that depend on nothing but the text."""
+
+    dimension = 8
+    max_tokens = 64
+
+    def __init__(self, fingerprint: str = "fake") -> None:
+        self.fingerprint = fingerprint
+        self.tokenizer = packaged_tokenizer()
+        self.encoded: list[str] = []
+
+    def encode(self, texts: Sequence[str], control: Control) -> NDArray[np.float32]:
+        import numpy as np
+
+        control.check()
+        if any(POISON in text for text in texts):
+            raise ValueError("the model broke")
+        self.encoded += texts
+        digests = [hashlib.sha256(text.encode("utf-8", "replace")).digest()[:8] for text in texts]
+        vectors = np.array([list(digest) for digest in digests], dtype=np.float32) - 127.5
+        vectors = vectors.reshape(len(texts), self.dimension)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+class FakeServices(Services):
+    """The real services with the fake model; a collection may name another one."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self.embedders: dict[str, FakeEmbedder] = {}
+
+    def embedder(self, collection: Collection) -> Embedder:
+        name = collection.config.embedding_model or "fake"
+        return cast("Embedder", self.embedders.setdefault(name, FakeEmbedder(name)))

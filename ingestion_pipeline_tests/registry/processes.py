@@ -1,0 +1,22 @@
+"""What processes that share a registry do; a module of its own, for they import it anew."""
+
+from __future__ import annotations
+
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+
+from ingestion_pipeline.registry.registry import open_registry
+from ingestion_pipeline_tests.registry.steps import done, names, record, take
+
+
+def open_and_claim(url: str, started: Barrier, filled: Barrier, claimed: Queue[list[str]]) -> None:
+    """Open a registry when all do, and once it is filled, work off what can be claimed."""
+    started.wait()
+    registry = open_registry(url)
+    filled.wait()
+    mine: list[str] = []
+    while (claim := take(registry, max_documents=7)) is not None:
+        record(registry, claim, *map(done, claim.documents))
+        mine += names(claim)
+    claimed.put(mine)
+    registry.database.dispose()

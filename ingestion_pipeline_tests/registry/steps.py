@@ -1,0 +1,190 @@
+"""What tests of the registry do again and again: submit, claim, finish, fail."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from ingestion_pipeline.errors import ErrorKind
+from ingestion_pipeline.model.documents import (
+    STAGES,
+    Document,
+    DocumentState,
+    ErrorInfo,
+    Stage,
+    document_id,
+)
+from ingestion_pipeline.model.tasks import Backend, Priority, ReindexOnly, TaskState, TaskType
+from ingestion_pipeline.registry.claims import Claim, DocumentResult, StageResult, Wanted
+from ingestion_pipeline.registry.documents import Selection
+from ingestion_pipeline.registry.registry import Registry
+from ingestion_pipeline.registry.schema import claims, documents
+from ingestion_pipeline.registry.tasks import NewDocument, NewTask, TaskUpdate
+
+KEY = "docs"
+
+
+def digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def recipes(edition: str = "1") -> dict[Stage, str]:
+    return {stage: digest(stage, edition) for stage in STAGES}
+
+
+def id_of(name: str, key: str = KEY) -> str:
+    return document_id(key, f"file:///{name}")
+
+
+def new_task(name: str, *, version: str = "1", size: int = 10, **changes: Any) -> NewTask:
+    """A request to ingest the document of that name, whose bytes are stored."""
+    document = NewDocument(
+        document_id=id_of(name, changes.get("collection", KEY)),
+        name=name,
+        uri=f"file:///{name}",
+        fetch=False,
+        sha256=digest(name, version),
+        object_key=f"objects/{digest(name, version)}",
+        bytes=size,
+    )
+    values: dict[str, Any] = {
+        "task_id": uuid4().hex,
+        "type": TaskType.INGEST,
+        "collection": KEY,
+        "tenant": "default",
+        "priority": Priority.NORMAL,
+        "recipe": recipes()[Stage.INDEXED],
+        "document": document,
+    }
+    return NewTask(**values | changes)
+
+
+def submit(registry: Registry, *names: str, **changes: Any) -> list[str]:
+    """Accept one task for each document and return their ids."""
+    tasks = [new_task(name, **changes) for name in names]
+    registry.tasks.accept(tasks)
+    return [task.task_id for task in tasks]
+
+
+def submit_reindex(
+    registry: Registry, only: ReindexOnly = ReindexOnly.ALL, *, edition: str = "1"
+) -> str:
+    task = NewTask(
+        task_id=uuid4().hex,
+        type=TaskType.REINDEX,
+        collection=KEY,
+        tenant="default",
+        priority=Priority.NORMAL,
+        selection=Selection(only, recipes(edition)[Stage.INDEXED]),
+    )
+    registry.tasks.accept([task])
+    return task.task_id
+
+
+def take(
+    registry: Registry,
+    key: str = KEY,
+    *,
+    run_id: str = "run",
+    stages: tuple[Stage, ...] = STAGES,
+    edition: str = "1",
+    document_ids: tuple[str, ...] = (),
+    **bounds: Any,
+) -> Claim | None:
+    """Claim the next batch."""
+    limits = {"lease_seconds": 60.0, "max_documents": 64, "max_bytes": 10**9} | bounds
+    wanted = Wanted(recipes(edition), stages, stages == STAGES, document_ids)
+    return registry.claims.take(key, wanted, run_id=run_id, backend=Backend.IN_PROCESS, **limits)[0]
+
+
+def taken(registry: Registry, **options: Any) -> Claim:
+    """Claim the next batch, which there must be."""
+    claim = take(registry, **options)
+    assert claim is not None
+    return claim
+
+
+def names(claim: Claim | None) -> list[str]:
+    return [] if claim is None else [document.name for document in claim.documents]
+
+
+def done(
+    document: Document, stages: Sequence[Stage] = STAGES, edition: str = "1", chunks: int = 2
+) -> DocumentResult:
+    """The result of a document that went through stages."""
+    assert document.sha256 is not None
+    return DocumentResult(
+        document.document_id,
+        document.sha256,
+        stages={
+            stage: StageResult(
+                recipes(edition)[stage],
+                digest(document.document_id, document.sha256, recipes(edition)[stage]),
+            )
+            for stage in stages
+        },
+        chunks=chunks,
+        tokens=10 * chunks,
+    )
+
+
+def failed(
+    document: Document, kind: ErrorKind = ErrorKind.BROKEN, *, transient: bool = False
+) -> DocumentResult:
+    """The result of a document that something went wrong with."""
+    error = ErrorInfo(kind=kind, message=f"{document.name} went wrong")
+    return DocumentResult(document.document_id, document.sha256, error=error, transient=transient)
+
+
+def record(registry: Registry, claim: Claim, *results: DocumentResult) -> list[TaskUpdate]:
+    """Record results and give back what is left, as a run does."""
+    updates, _ = registry.claims.record(claim, results)
+    registry.claims.release(claim.claim_id)
+    return updates
+
+
+def work_off(registry: Registry, **options: Any) -> list[str]:
+    """Take what waits through all stages; return the names of the documents, in order."""
+    seen: list[str] = []
+    while (claim := take(registry, **options)) is not None:
+        edition = options.get("edition", "1")
+        record(registry, claim, *(done(each, edition=edition) for each in claim.documents))
+        seen += names(claim)
+    return seen
+
+
+def lapse(registry: Registry, claim: Claim) -> None:
+    """Let the lease of a claim be over, as if its run had been silent for long."""
+    with registry.database.write() as connection:
+        connection.execute(
+            claims.update().where(claims.c.claim_id == claim.claim_id).values(expires_at=1.0)
+        )
+
+
+def let_retries_be_due(registry: Registry) -> None:
+    with registry.database.write() as connection:
+        connection.execute(documents.update().values(not_before=0.0))
+
+
+def column(registry: Registry, name: str, column: str) -> Any:
+    """Read one column of a document, past the registry's own view of it."""
+    query = sa.select(documents.c[column]).where(documents.c.document_id == id_of(name))
+    with registry.database.read() as connection:
+        return connection.scalar(query)
+
+
+def find(registry: Registry, name: str) -> Document:
+    (document,) = registry.documents.find(KEY, [id_of(name)])
+    return document
+
+
+def state(registry: Registry, name: str) -> DocumentState:
+    return find(registry, name).state
+
+
+def task_state(registry: Registry, task_id: str) -> TaskState:
+    return registry.tasks.get(task_id).state

@@ -1,0 +1,118 @@
+"""Real processes on one registry, and threads where two steps must meet in a certain order."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+from ingestion_pipeline.model.documents import Stage
+from ingestion_pipeline.model.tasks import TaskState
+from ingestion_pipeline.registry import multiset
+from ingestion_pipeline.registry.registry import Registry, open_registry
+from ingestion_pipeline_tests.registry.processes import open_and_claim
+from ingestion_pipeline_tests.registry.steps import (
+    KEY,
+    digest,
+    done,
+    id_of,
+    new_task,
+    record,
+    recipes,
+    submit,
+    submit_reindex,
+    taken,
+    task_state,
+    work_off,
+)
+
+PROCESSES = 4
+DOCUMENTS = 200
+
+
+def test_processes_open_a_new_registry_at_once_and_claim_every_document_once(new_url: str) -> None:
+    spawning = multiprocessing.get_context("spawn")
+    started, filled = spawning.Barrier(PROCESSES, timeout=60), spawning.Barrier(PROCESSES + 1)
+    claimed = spawning.Queue()
+    processes = [
+        spawning.Process(target=open_and_claim, args=(new_url, started, filled, claimed))
+        for _ in range(PROCESSES)
+    ]
+    for process in processes:
+        process.start()
+    registry = open_registry(new_url)
+    registry.collections.ensure(_docs())
+    everything = [f"{number:03}.txt" for number in range(DOCUMENTS)]
+    task_ids = submit(registry, *everything)
+    reindex = submit_reindex(registry)
+    filled.wait(timeout=60)
+    shares = [claimed.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join(timeout=60)
+
+    assert sorted(name for share in shares for name in share) == everything
+    assert sum(bool(share) for share in shares) > 1
+    assert set(registry.tasks.states([*task_ids, reindex]).values()) == {TaskState.SUCCEEDED}
+    assert registry.collections.data_version(KEY, Stage.INDEXED) == _data_version(everything)
+    registry.database.dispose()
+
+
+def test_two_runs_that_end_a_task_together_do_end_it(registry: Registry) -> None:
+    """Each commits the last document but one of what it sees: one of them must see both."""
+    submit(registry, *(f"{number}.txt" for number in range(20)))
+    work_off(registry)
+    reindexes = [submit_reindex(registry) for _ in range(5)]
+    claims = [taken(registry, max_documents=10) for _ in range(2)]
+    at_once = Barrier(2)
+
+    def finish(number: int) -> None:
+        at_once.wait(timeout=10)
+        record(registry, claims[number], *map(done, claims[number].documents))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(finish, range(2)))
+
+    assert {task_state(registry, task_id) for task_id in reindexes} == {TaskState.SUCCEEDED}
+
+
+def test_the_same_document_and_task_may_be_accepted_twice_at_the_same_time(
+    registry: Registry,
+) -> None:
+    at_once = Barrier(4)
+
+    def accept(number: int) -> None:
+        at_once.wait(timeout=10)
+        registry.tasks.accept([new_task("a.txt", task_id=f"task-{number % 2}")])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(accept, range(4)))
+
+    assert {task.task_id for task in registry.tasks.find()} == {"task-0", "task-1"}
+    assert [document.name for document in registry.documents.find(KEY)] == ["a.txt"]
+
+
+def test_a_collection_may_be_created_twice_at_the_same_time(registry: Registry) -> None:
+    at_once = Barrier(4)
+
+    def ensure(_: int) -> bool:
+        at_once.wait(timeout=10)
+        return registry.collections.ensure(_docs("new"))[1]
+
+    with ThreadPoolExecutor(4) as pool:
+        created = list(pool.map(ensure, range(4)))
+
+    assert created.count(True) == 1
+
+
+def _docs(name: str = KEY):  # type: ignore[no-untyped-def]
+    from ingestion_pipeline.model.collections import CollectionName
+
+    return CollectionName("default", name)
+
+
+def _data_version(names: list[str]) -> str:
+    recipe = recipes()[Stage.INDEXED]
+    members = [
+        f"{id_of(name)}:{digest(id_of(name), digest(name, '1'), recipe)}" for name in names
+    ]
+    return f"{len(names)}-{multiset.replace(multiset.EMPTY, [], members)[:32]}"
