@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.2
 PROBE_SECONDS = 5.0
 """How often a wait makes sure that somebody still carries tasks out."""
+EVENT_SECONDS = 5.0
+"""How long a watcher waits for an event before it looks at the registry."""
+LAST_EVENT_SECONDS = 1.0
+"""The same once the task has ended."""
 
 
 class TaskNotFound(PermanentError):  # noqa: N818 - the public name
@@ -173,15 +177,16 @@ class IngestionClient:
 
         Any number of readers may replay them; ``event.id`` is the point to go on from.
         """
-        self.get_task(task_id)
-        while True:
+        told = False
+        while not told:
+            # The registry knows of the end a moment before it is told: a last look waits for that.
             final = self.get_task(task_id).state.final
-            events = self.services.events.read(task_id, after, 0 if final else 5)
+            wait_seconds = LAST_EVENT_SECONDS if final else EVENT_SECONDS
+            events = self.services.events.read(task_id, after, wait_seconds)
             for event in events:
                 after = event.id
                 yield event
-            if final and not events:
-                return
+            told = final and (not events or events[-1].state.final)
 
     def search(
         self,

@@ -35,9 +35,12 @@ class IngestError(Exception):
     """An error with a kind and a one-line message for the person who owns the document."""
 
     def __init__(self, kind: ErrorKind, message: str) -> None:
-        super().__init__(message)
         self.kind = kind
-        self.message = " ".join(message.split())
+        # One printable line: it may quote what anybody sent, and goes into databases and terminals.
+        self.message = " ".join(
+            "".join(each if each.isprintable() else " " for each in message).split()
+        )
+        super().__init__(self.message)
 
     def __reduce__(self) -> tuple[type[IngestError], tuple[ErrorKind, str]]:
         return (type(self), (self.kind, self.message))

@@ -60,15 +60,11 @@ def maintain(table: LanceTable | None, *, thorough: bool) -> Maintenance:
     """Do what is due; ``thorough`` compacts and prunes in any case."""
     if table is None:
         return Maintenance()
-    from lancedb.index import IvfRq
-
     create_missing_indexes(table)
     before = _statistics(table)
     small_fragments = before["fragment_stats"]["num_small_fragments"]
     unindexed_rows = max(index.num_unindexed_rows or 0 for index in table.list_indices())
-    vector_index_created = before["num_rows"] > VECTOR_INDEX_ROWS and _create_if_missing(
-        table, "vector", IvfRq(distance_type="cosine")
-    )
+    vector_index_created = before["num_rows"] > VECTOR_INDEX_ROWS and _index_vectors(table)
     due = thorough or small_fragments >= SMALL_FRAGMENTS or unindexed_rows >= UNINDEXED_ROWS
     if due:
         committed(
@@ -96,6 +92,18 @@ def create_missing_indexes(table: LanceTable) -> None:
     _create_if_missing(table, "search_text", text)
     _create_if_missing(table, "chunk_id", BTree())
     _create_if_missing(table, "document_id", BTree())
+
+
+def _index_vectors(table: LanceTable) -> bool:
+    """Create the approximate index; the snapshot's exact comparison makes up for what it rounds.
+
+    It takes dimensions that are multiples of 8; models of others are searched exhaustively.
+    """
+    from lancedb.index import IvfRq
+
+    if table.schema.field("vector").type.list_size % 8:
+        return False
+    return _create_if_missing(table, "vector", IvfRq(distance_type="cosine"))
 
 
 def _create_if_missing(table: LanceTable, column: str, config: FTS | BTree | IvfRq) -> bool:

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from ingestion_pipeline.model.collections import DEFAULT_TENANT
+from ingestion_pipeline.model.collections import DEFAULT_TENANT, NAME_PATTERN
 from ingestion_pipeline.model.documents import ErrorInfo
 
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN.pattern}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 
 
@@ -93,9 +94,9 @@ class TaskMessage(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: TaskType
-    collection: str
+    collection: Name
     task_id: Identifier | None = None
-    tenant: str = DEFAULT_TENANT
+    tenant: Name = DEFAULT_TENANT
     priority: Priority = Priority.NORMAL
     source: Source | None = None
     document_id: Identifier | None = None
@@ -106,6 +107,10 @@ class TaskMessage(BaseModel):
     def _has_what_its_type_needs(self) -> Self:
         if self.type is TaskType.INGEST and (self.source is None) == (self.document_id is None):
             raise ValueError("an ingest message needs either 'source' or 'document_id'")
+        if self.type is TaskType.INGEST and self.document_ids:
+            raise ValueError("an ingest message is about one 'document_id', not 'document_ids'")
+        if self.type is TaskType.REINDEX and (self.source or self.document_id):
+            raise ValueError("a reindex message names documents by 'document_ids' only")
         if self.type is TaskType.DELETE and not (self.document_id or self.document_ids):
             raise ValueError("a delete message needs 'document_id' or 'document_ids'")
         return self

@@ -116,6 +116,12 @@ class ParserPool:
             raise self._error(reply.failure)
         return reply.document
 
+    def interrupt(self) -> None:
+        """End the parses under way; whoever waits for one gets an error. The pool stays open."""
+        with self._changed:
+            for child in self._busy:
+                child.kill()
+
     def close(self) -> None:
         """End all children; whoever waits in ``parse`` gets an error. May be called again."""
         with self._changed:

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 
 from ingestion_pipeline.errors import LeaseLostError
 from ingestion_pipeline.model.documents import Document, DocumentState, ErrorInfo, Stage
-from ingestion_pipeline.model.tasks import Backend, Priority, TaskState
+from ingestion_pipeline.model.tasks import Backend, TaskState
 from ingestion_pipeline.registry import multiset
-from ingestion_pipeline.registry.database import Database, now
+from ingestion_pipeline.registry.database import Database, insert_if_missing, now
 from ingestion_pipeline.registry.documents import NOT_WANTED, select_documents
 from ingestion_pipeline.registry.schema import (
     claims,
@@ -28,8 +28,11 @@ from ingestion_pipeline.registry.schema import (
 )
 from ingestion_pipeline.registry.tasks import TaskUpdate, settle_tasks, start_tasks
 
-HIGH_SHARE = 0.75
-"""Most of a batch that urgent documents may fill while others wait, so that none starves."""
+HEAD_START_SECONDS = 300.0
+"""Urgent documents go before others that were asked for up to this much earlier, so none starves.
+
+As long as planning lets a collection wait before it counts as urgent.
+"""
 TRANSIENT_ATTEMPTS = 3
 TRANSIENT_DELAY_SECONDS = 5.0
 """Pause before the second attempt; doubled before each further one."""
@@ -127,7 +130,13 @@ class Claims:
             connection.execute(
                 documents.update().where(documents.c.document_id.in_(ids)).values(claim_id=claim_id)
             )
-            updates = _begin(connection, ids, claim_id, run_id, backend) if wanted.whole else []
+            if wanted.whole:
+                connection.execute(
+                    documents.update()
+                    .where(documents.c.claim_id == claim_id)
+                    .values(state=DocumentState.PROCESSING, updated_at=now())
+                )
+            updates = _start_tasks(connection, ids, claim_id, run_id, backend)
             batch = select_documents(connection, documents.c.claim_id == claim_id)
         return Claim(claim_id, collection_key, run_id, tuple(batch)), updates
 
@@ -230,22 +239,18 @@ def _candidates(
             documents.c.state.not_in(NOT_WANTED),
             _needs_work(wanted),
         )
-        .order_by(documents.c.requested_at, documents.c.document_id)
+        .order_by(
+            documents.c.requested_at - HEAD_START_SECONDS * documents.c.priority,
+            documents.c.document_id,
+        )
+        .limit(max_documents)
         .with_for_update(skip_locked=True)
     )
     if wanted.document_ids:
         query = query.where(documents.c.document_id.in_(wanted.document_ids))
-    urgent = connection.execute(
-        query.where(documents.c.priority >= Priority.HIGH.rank).limit(max_documents)
-    ).all()
-    others = connection.execute(
-        query.where(documents.c.priority < Priority.HIGH.rank).limit(max_documents)
-    ).all()
-    room_for_urgent = max(int(max_documents * HIGH_SHARE), max_documents - len(others))
-    first, rest = urgent[:room_for_urgent], urgent[room_for_urgent:]
     chosen: list[str] = []
     size = 0
-    for row in [*first, *others, *rest][:max_documents]:
+    for row in connection.execute(query):
         size += row.bytes or 0
         if chosen and size > max_bytes:
             break
@@ -278,14 +283,10 @@ def _is_current(stage: Stage, recipe: str) -> sa.ColumnElement[bool]:
     )
 
 
-def _begin(
+def _start_tasks(
     connection: sa.Connection, ids: Sequence[str], claim_id: int, run_id: str, backend: Backend
 ) -> list[TaskUpdate]:
-    connection.execute(
-        documents.update()
-        .where(documents.c.claim_id == claim_id)
-        .values(state=DocumentState.PROCESSING, updated_at=now())
-    )
+    """Take up the tasks that wait for documents: what becomes of these now ends those."""
     task_ids = connection.scalars(
         task_documents.update()
         .where(task_documents.c.document_id.in_(ids), task_documents.c.outcome.is_(None))
@@ -351,25 +352,31 @@ def _update_stage_version(
     added: Sequence[str],
 ) -> None:
     mine = (stage_versions.c.collection_key == collection_key) & (stage_versions.c.stage == stage)
-    row = connection.execute(sa.select(stage_versions).where(mine).with_for_update()).first()
-    total = row.multiset if row else multiset.EMPTY
-    values = {
-        "multiset": multiset.replace(total, removed, added),
-        "documents": (row.documents if row else 0) + len(added) - len(removed),
-    }
-    if row:
-        connection.execute(stage_versions.update().where(mine).values(**values))
-    else:
-        connection.execute(
-            stage_versions.insert().values(collection_key=collection_key, stage=stage, **values)
+    insert_if_missing(
+        connection,
+        stage_versions,
+        collection_key=collection_key,
+        stage=stage,
+        multiset=multiset.EMPTY,
+        documents=0,
+    )
+    row = connection.execute(sa.select(stage_versions).where(mine).with_for_update()).one()
+    connection.execute(
+        stage_versions.update()
+        .where(mine)
+        .values(
+            multiset=multiset.replace(row.multiset, removed, added),
+            documents=row.documents + len(added) - len(removed),
         )
+    )
 
 
 def _record_document(
     connection: sa.Connection, claim_id: int, claimed_at: float | None, result: DocumentResult
 ) -> None:
-    # Requested once more since it was claimed: then what was just done may be outdated.
-    again = documents.c.requested_at > claimed_at
+    # Requested once more since it was claimed: then what was just done may be outdated. In doubt,
+    # within one step of the clock, it is looked at again.
+    again = documents.c.requested_at >= claimed_at
     values: dict[str, Any] = {"claim_id": None, "updated_at": now()}
     learned = {
         "media_type": result.media_type,
@@ -421,7 +428,10 @@ def _record_document(
 def _record_outcomes(
     connection: sa.Connection, claim_id: int, results: Sequence[DocumentResult]
 ) -> list[TaskUpdate]:
-    """Note each document's outcome on the tasks that the claim took up, and settle those."""
+    """Note each document's outcome on the tasks that the claim took up, and settle those.
+
+    A document that only got some stages further has no outcome yet.
+    """
     touched: set[str] = set()
     retried = set(
         connection.scalars(
@@ -435,8 +445,12 @@ def _record_outcomes(
         ids = [
             result.document_id
             for result in results
-            if (result.error is not None) == (outcome is TaskState.FAILED)
-            and result.document_id not in retried
+            if result.document_id not in retried
+            and (
+                result.error is not None
+                if outcome is TaskState.FAILED
+                else result.error is None and Stage.INDEXED in result.stages
+            )
         ]
         touched.update(
             connection.scalars(

@@ -14,7 +14,7 @@ from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.collections import Collection, CollectionConfig, CollectionName
 from ingestion_pipeline.model.documents import Stage
 from ingestion_pipeline.registry import multiset
-from ingestion_pipeline.registry.database import Database, now
+from ingestion_pipeline.registry.database import Database, insert_if_missing, now
 from ingestion_pipeline.registry.schema import collections, stage_versions
 
 
@@ -98,25 +98,15 @@ class Collections:
 
 
 def _insert(connection: sa.Connection, name: CollectionName, config: CollectionConfig) -> bool:
-    exists = connection.scalar(
-        sa.select(sa.literal(1)).select_from(collections).where(collections.c.key == name.key)
+    return insert_if_missing(
+        connection,
+        collections,
+        key=name.key,
+        tenant=name.tenant,
+        name=name.name,
+        config=config.model_dump(exclude_unset=True),
+        created_at=now(),
     )
-    if exists:
-        return False
-    try:
-        with connection.begin_nested():
-            connection.execute(
-                collections.insert().values(
-                    key=name.key,
-                    tenant=name.tenant,
-                    name=name.name,
-                    config=config.model_dump(exclude_unset=True),
-                    created_at=now(),
-                )
-            )
-    except sa.exc.IntegrityError:  # PostgreSQL: another process was first
-        return False
-    return True
 
 
 def _collection(row: sa.Row[Any]) -> Collection:

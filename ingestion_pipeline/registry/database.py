@@ -14,6 +14,7 @@ from typing import Any
 import alembic.command
 import alembic.config
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
@@ -101,6 +102,16 @@ class Database:
     def dispose(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
+
+
+def insert_if_missing(connection: sa.Connection, table: sa.Table, **values: Any) -> bool:
+    """Insert a row unless its primary key is taken, also by a transaction that commits meanwhile.
+
+    Returns whether the row is new.
+    """
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+    return connection.execute(statement).rowcount > 0
 
 
 def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:

@@ -69,7 +69,7 @@ class Documents:
     def request(self, collection_key: str, selection: Selection) -> int:
         """Mark the selected documents as wanted and return how many they are."""
         with self._database.write() as connection:
-            _require_known(connection, collection_key, selection.document_ids)
+            require_known(connection, collection_key, selection.document_ids)
             wanted = selected(connection, collection_key, selection)
             mark_pending(connection, wanted, Priority.NORMAL, force=forced(selection))
             return len(wanted)
@@ -77,7 +77,7 @@ class Documents:
     def force(self, collection_key: str, document_ids: Sequence[str]) -> None:
         """Have the next run that selects some stages redo them; all documents if none is named."""
         with self._database.write() as connection:
-            _require_known(connection, collection_key, document_ids)
+            require_known(connection, collection_key, document_ids)
             mine = documents.c.collection_key == collection_key
             forced = documents.update().where(mine).values(force=True)
             if not document_ids:
@@ -209,10 +209,10 @@ def mark_pending(
             documents.update()
             .where(documents.c.document_id.in_(part))
             .values(
-                # A claimed document stays "processing": its claim sees the later request.
+                # One that is being processed stays so: its claim sees the later request.
                 state=sa.case(
-                    (documents.c.claim_id.is_(None), DocumentState.PENDING),
-                    else_=documents.c.state,
+                    (documents.c.state == DocumentState.PROCESSING, DocumentState.PROCESSING),
+                    else_=DocumentState.PENDING,
                 ),
                 requested_at=sa.case((waiting, documents.c.requested_at), else_=now()),
                 priority=sa.case(
@@ -253,9 +253,10 @@ def select_documents(
     return [_document(row, finished.get(row.document_id, {})) for row in rows]
 
 
-def _require_known(
+def require_known(
     connection: sa.Connection, collection_key: str, document_ids: Sequence[str]
 ) -> None:
+    """Raise ``PermanentError`` of kind ``not_found`` unless the collection has all documents."""
     known = {
         found
         for part in _parts(document_ids)

@@ -24,12 +24,13 @@ from ingestion_pipeline.model.tasks import (
     TaskState,
     TaskType,
 )
-from ingestion_pipeline.registry.database import Database, now
+from ingestion_pipeline.registry.database import Database, insert_if_missing, now
 from ingestion_pipeline.registry.documents import (
     CHUNK,
     Selection,
     forced,
     mark_pending,
+    require_known,
     selected,
 )
 from ingestion_pipeline.registry.operations import log_ended_tasks
@@ -111,8 +112,7 @@ class Tasks:
         updates: list[TaskUpdate] = []
         with self._database.write() as connection:
             for new in new_tasks:
-                if not _known(connection, new.task_id):
-                    updates += _accept(connection, new)
+                updates += _accept(connection, new)
         return updates
 
     def get(self, task_id: str) -> Task:
@@ -235,52 +235,59 @@ def add_messages(connection: sa.Connection, updates: Sequence[TaskUpdate]) -> No
 
 def _accept(connection: sa.Connection, new: NewTask) -> list[TaskUpdate]:
     document_id = new.document.document_id if new.document else new.document_id
-    connection.execute(
-        tasks.insert().values(
-            task_id=new.task_id,
-            batch_id=new.batch_id,
-            type=new.type,
-            collection=new.collection,
-            tenant=new.tenant,
-            document_id=document_id,
-            priority=new.priority.rank,
-            options=new.options or {},
-            state=TaskState.WAITING,
-            progress=0.0,
-            attempts=0,
-            tokens=0,
-            created_at=now(),
-        )
+    is_new = insert_if_missing(
+        connection,
+        tasks,
+        task_id=new.task_id,
+        batch_id=new.batch_id,
+        type=new.type,
+        collection=new.collection,
+        tenant=new.tenant,
+        document_id=document_id,
+        priority=new.priority.rank,
+        options=new.options or {},
+        state=TaskState.WAITING,
+        progress=0.0,
+        attempts=0,
+        tokens=0,
+        created_at=now(),
     )
+    if not is_new:
+        return []
     if new.error is not None:
-        return [_end(connection, new.task_id, TaskState.FAILED, "", new.error)]
+        return _end(connection, new.task_id, TaskState.FAILED, "", new.error)
     key = CollectionName(new.tenant, new.collection).key
-    if new.selection is not None:
-        return [_accept_selection(connection, new, key, new.selection)]
-    return [_accept_document(connection, new, key)]
+    try:
+        if new.selection is not None:
+            return _accept_selection(connection, new, key, new.selection)
+        return _accept_document(connection, new, key)
+    except PermanentError as error:
+        info = ErrorInfo(kind=error.kind, message=error.message)
+        return _end(connection, new.task_id, TaskState.FAILED, "", info)
 
 
 def _accept_selection(
     connection: sa.Connection, new: NewTask, key: str, selection: Selection
-) -> TaskUpdate:
+) -> list[TaskUpdate]:
+    require_known(connection, key, selection.document_ids)
     wanted = selected(connection, key, selection)
     if not wanted:
-        return _end(
-            connection, new.task_id, TaskState.SUCCEEDED, "Nothing to do: no document is selected."
-        )
+        message = "Nothing to do: no document is selected."
+        return _end(connection, new.task_id, TaskState.SUCCEEDED, message)
     connection.execute(
         task_documents.insert(),
         [{"task_id": new.task_id, "document_id": document_id} for document_id in wanted],
     )
     mark_pending(connection, wanted, new.priority, force=forced(selection))
-    return _told(connection, new.task_id, f"{len(wanted)} documents wait for a run.")
+    return [_told(connection, new.task_id, f"{len(wanted)} documents wait for a run.")]
 
 
-def _accept_document(connection: sa.Connection, new: NewTask, key: str) -> TaskUpdate:
-    document_id = new.document_id
+def _accept_document(connection: sa.Connection, new: NewTask, key: str) -> list[TaskUpdate]:
+    document_id = new.document_id or ""
     if new.document is not None:
         document_id = new.document.document_id
         _upsert(connection, key, new.document)
+    require_known(connection, key, [document_id])
     row = connection.execute(
         sa.select(
             documents.c.fetch, documents.c.state, document_stages.c.version, documents.c.sha256
@@ -292,21 +299,13 @@ def _accept_document(connection: sa.Connection, new: NewTask, key: str) -> TaskU
             & (document_stages.c.recipe == new.recipe),
         )
         .where(documents.c.document_id == document_id, documents.c.collection_key == key)
-    ).first()
-    if row is None:
-        error = ErrorInfo(
-            kind=ErrorKind.NOT_FOUND,
-            message=f"collection {key!r} has no document {document_id!r}: "
-            f"see `ingest documents --collection {new.collection}`",
-        )
-        return _end(connection, new.task_id, TaskState.FAILED, "", error)
+    ).one()
     unchanged = row.state == DocumentState.INDEXED and row.version == row.sha256 and not row.fetch
     if unchanged and not new.force:
         return _end(connection, new.task_id, TaskState.SUCCEEDED, "Unchanged: nothing to do.")
-    assert document_id is not None  # noqa: S101 - a row was found by it
     connection.execute(task_documents.insert().values(task_id=new.task_id, document_id=document_id))
     mark_pending(connection, [document_id], new.priority, force=new.force)
-    return _told(connection, new.task_id, "Task is queued.")
+    return [_told(connection, new.task_id, "Task is queued.")]
 
 
 def _upsert(connection: sa.Connection, key: str, document: NewDocument) -> None:
@@ -317,35 +316,38 @@ def _upsert(connection: sa.Connection, key: str, document: NewDocument) -> None:
             "object_key": document.object_key,
             "bytes": document.bytes,
         }
-    known = connection.scalar(
-        sa.select(documents.c.document_id)
-        .where(documents.c.document_id == document.document_id)
-        .with_for_update()
+    is_new = insert_if_missing(
+        connection,
+        documents,
+        document_id=document.document_id,
+        collection_key=key,
+        uri=document.uri,
+        state=DocumentState.PENDING,
+        attempts=0,
+        not_before=0.0,
+        priority=Priority.NORMAL.rank,
+        requested_at=now(),
+        force=False,
+        created_at=now(),
+        updated_at=now(),
+        **values,
     )
-    if known is not None:
+    if not is_new:
         connection.execute(
-            documents.update().where(documents.c.document_id == known).values(**values)
+            documents.update()
+            .where(documents.c.document_id == document.document_id)
+            .values(**values)
         )
-        return
-    connection.execute(
-        documents.insert().values(
-            document_id=document.document_id,
-            collection_key=key,
-            uri=document.uri,
-            state=DocumentState.PENDING,
-            attempts=0,
-            not_before=0.0,
-            priority=Priority.NORMAL.rank,
-            requested_at=now(),
-            force=False,
-            created_at=now(),
-            updated_at=now(),
-            **values,
-        )
-    )
 
 
 def _settle(connection: sa.Connection, task_ids: Sequence[str]) -> list[TaskUpdate]:
+    # Of two runs that each record one of a task's last documents, the second must see the first's.
+    connection.execute(
+        sa.select(tasks.c.task_id)
+        .where(tasks.c.task_id.in_(task_ids))
+        .order_by(tasks.c.task_id)
+        .with_for_update()
+    )
     counts = connection.execute(
         sa.select(
             task_documents.c.task_id,
@@ -354,8 +356,6 @@ def _settle(connection: sa.Connection, task_ids: Sequence[str]) -> list[TaskUpda
             sa.func.sum(sa.case((task_documents.c.outcome == TaskState.FAILED, 1), else_=0)).label(
                 "failed"
             ),
-            sa.func.max(documents.c.error_kind).label("error_kind"),
-            sa.func.max(documents.c.error_message).label("error_message"),
             sa.func.sum(documents.c.tokens).label("tokens"),
             sa.func.sum(documents.c.chunks).label("chunks"),
         )
@@ -373,15 +373,26 @@ def _settle(connection: sa.Connection, task_ids: Sequence[str]) -> list[TaskUpda
                 .values(progress=progress)
             )
         elif row.failed == row.all:
-            error = ErrorInfo(kind=row.error_kind, message=row.error_message)
-            updates.append(_end(connection, row.task_id, TaskState.FAILED, "", error))
+            error = _first_error(connection, row.task_id)
+            updates += _end(connection, row.task_id, TaskState.FAILED, "", error)
         else:
             failures = f", {row.failed} of {row.all} documents failed" if row.failed else ""
             message = f"Task done: {row.chunks or 0} chunks{failures}."
-            updates.append(
-                _end(connection, row.task_id, TaskState.SUCCEEDED, message, tokens=row.tokens or 0)
+            updates += _end(
+                connection, row.task_id, TaskState.SUCCEEDED, message, tokens=row.tokens or 0
             )
     return updates
+
+
+def _first_error(connection: sa.Connection, task_id: str) -> ErrorInfo:
+    row = connection.execute(
+        sa.select(documents.c.error_kind, documents.c.error_message)
+        .join(task_documents, task_documents.c.document_id == documents.c.document_id)
+        .where(task_documents.c.task_id == task_id, documents.c.error_kind.is_not(None))
+        .order_by(documents.c.name)
+    ).first()
+    assert row is not None  # noqa: S101 - the document that failed last is in this transaction
+    return ErrorInfo(kind=row.error_kind, message=row.error_message)
 
 
 def _end(
@@ -391,17 +402,18 @@ def _end(
     message: str,
     error: ErrorInfo | None = None,
     tokens: int = 0,
-) -> TaskUpdate:
+) -> list[TaskUpdate]:
     values: dict[str, Any] = {"finished_at": now(), "tokens": tokens}
     if state is TaskState.SUCCEEDED:
         values["progress"] = 1.0
     if error is not None:
         values |= {"error_kind": error.kind, "error_message": error.message}
         message = f"[ERROR] {error.kind}: {error.message}"
-    _transition(connection, [task_id], state, **values)
+    if not _transition(connection, [task_id], state, **values):
+        return []
     update = _told(connection, task_id, message)
     log_ended_tasks(connection, [task_id])
-    return update
+    return [update]
 
 
 def _transition(
@@ -427,11 +439,6 @@ def _told(connection: sa.Connection, task_id: str, message: str) -> TaskUpdate:
     update = TaskUpdate(task_id, TaskState(row.state), row.progress, None, message)
     add_messages(connection, [update])
     return update
-
-
-def _known(connection: sa.Connection, task_id: str) -> bool:
-    query = sa.select(sa.literal(1)).select_from(tasks).where(tasks.c.task_id == task_id)
-    return connection.scalar(query) is not None
 
 
 def _tasks_of(

@@ -15,7 +15,13 @@ from functools import partial
 from typing import TypeVar
 
 from ingestion_pipeline.control import Control
-from ingestion_pipeline.errors import ErrorKind, IngestError, StopWorkError, TransientError
+from ingestion_pipeline.errors import (
+    ErrorKind,
+    IngestError,
+    PermanentError,
+    StopWorkError,
+    TransientError,
+)
 from ingestion_pipeline.model.documents import STAGES, ErrorInfo, Stage
 from ingestion_pipeline.registry.claims import Claim, DocumentResult
 from ingestion_pipeline.stages import chunked, embedded, indexed, parsed, sourced
@@ -28,6 +34,8 @@ CHUNKS_PER_EMBEDDING_GROUP = 512
 """Enough for long batches of texts of equal length, little enough for memory."""
 CHECK_SECONDS = 0.5
 """How often a wait looks whether the work must stop."""
+INTERRUPT_SECONDS = 0.05
+"""How long parses get to notice that they are stopped, before they are stopped once more."""
 
 
 def run(
@@ -80,10 +88,12 @@ def _prepared(
             _tell_prepared(work, control)
             yield work
     except BaseException:
-        tools.parsers.close()  # ends the parses under way, so that their threads end too
+        pool.shutdown(wait=False, cancel_futures=True)
+        while wait(futures, INTERRUPT_SECONDS).not_done:
+            tools.parsers.interrupt()  # so that the threads that wait for a parse end too
         raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown()
 
 
 def _prepare(work: Work, selected: Sequence[Stage], tools: Tools) -> None:
@@ -188,14 +198,17 @@ def _guarded(works: Sequence[Work], action: Callable[[], None]) -> None:
     except StopWorkError:
         raise
     except IngestError as error:
-        for work in works:
-            work.result.error = ErrorInfo(kind=error.kind, message=error.message)
-            work.result.transient = isinstance(error, TransientError)
+        _failed(works, error)
     except Exception as error:
         logger.exception("unexpected error with %s", [work.document.name for work in works])
         message = f"unexpected {type(error).__name__}: {error}; see the log, and report this"
-        for work in works:
-            work.result.error = ErrorInfo(kind=ErrorKind.INTERNAL, message=message)
+        _failed(works, PermanentError(ErrorKind.INTERNAL, message))
+
+
+def _failed(works: Sequence[Work], error: IngestError) -> None:
+    for work in works:
+        work.result.error = ErrorInfo(kind=error.kind, message=error.message)
+        work.result.transient = isinstance(error, TransientError)
 
 
 def _tell_prepared(work: Work, control: Control) -> None:

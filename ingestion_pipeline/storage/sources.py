@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 from ingestion_pipeline.storage.source_rules import (
@@ -32,7 +32,7 @@ from ingestion_pipeline.storage.source_rules import (
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
-__all__ = ["Fetched", "SourcePolicy", "check_source", "fetch_source"]
+__all__ = ["Fetched", "SourcePolicy", "check_source", "fetch_source", "source_name"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", re.DOTALL)
@@ -83,6 +83,12 @@ def fetch_source(uri: str, policy: SourcePolicy) -> Fetched:
             from ingestion_pipeline.storage.source_download import download
 
             return download(uri, policy)
+
+
+def source_name(uri: str) -> str:
+    """Return what a source is called: the last part of its path, else its host."""
+    path = uri if uri.startswith("s3:") else unquote(uri.partition("?")[0])
+    return safe_name(path.rstrip("/")) or "document"
 
 
 def _scheme(uri: str) -> str:

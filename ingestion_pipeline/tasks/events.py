@@ -37,4 +37,4 @@ def tell(events: EventStreams, updates: Sequence[TaskUpdate]) -> None:
             ]
         )
     except TransientError as error:
-        logger.warning("nobody was told of %d task updates: %s", len(updates), error)
+        logger.info("nobody was told of %d task updates: %s", len(updates), error)

@@ -19,7 +19,8 @@ from ingestion_pipeline.model.tasks import TaskMessage
 from ingestion_pipeline.registry.documents import Selection
 from ingestion_pipeline.registry.tasks import NewDocument, NewTask
 from ingestion_pipeline.storage.objects import SCHEME, object_key
-from ingestion_pipeline.storage.sources import check_source
+from ingestion_pipeline.storage.source_rules import safe_name
+from ingestion_pipeline.storage.sources import check_source, source_name
 from ingestion_pipeline.streams.tasks import Entry
 from ingestion_pipeline.tasks.events import tell
 from ingestion_pipeline.tasks.messages import (
@@ -118,7 +119,7 @@ def _document(services: Services, message: TaskMessage, collection: Collection) 
         key = object_key(uri)
         return NewDocument(
             document_id=document_id(collection.key, uri),
-            name=name or PurePosixPath(key).name,
+            name=safe_name(name or "") or PurePosixPath(key).name,
             uri=uri,
             fetch=False,
             sha256=PurePosixPath(key).name,
@@ -128,7 +129,7 @@ def _document(services: Services, message: TaskMessage, collection: Collection) 
     uri = check_source(uri, services.source_policy)
     return NewDocument(
         document_id=document_id(collection.key, uri),
-        name=name or PurePosixPath(uri.partition("?")[0]).name or uri,
+        name=safe_name(name or "") or source_name(uri),
         uri=uri,
         fetch=True,
     )

@@ -53,6 +53,7 @@ def parse_message(raw: str | None) -> TaskMessage:
         raise _invalid(f"the message is longer than {MAX_MESSAGE_CHARACTERS:,} characters")
     try:
         content = json.loads(raw)
+        json.dumps(content, allow_nan=False)  # NaN and the like are no JSON to a database
     except (ValueError, RecursionError) as error:
         raise _invalid(f"the message is not JSON: {error}") from error
     if not isinstance(content, dict):
@@ -67,9 +68,15 @@ def parse_options(type_: TaskType, options: dict[str, Any]) -> IngestOptions | R
     """Validate the options of a task.
 
     Raises:
-        PermanentError: of kind ``invalid_option``, naming the options there are.
+        PermanentError: of kind ``invalid_option``, naming the options there are, or
+            ``unsupported``.
     """
-    model = OPTIONS[type_]
+    model = OPTIONS.get(type_)
+    if model is None:
+        raise PermanentError(
+            ErrorKind.UNSUPPORTED,
+            f"{type_} tasks are not supported; the types are: {', '.join(OPTIONS)}",
+        )
     try:
         return model.model_validate(options)
     except ValidationError as error:

@@ -19,7 +19,8 @@ from ingestion_pipeline.model.documents import ErrorInfo, Stage, document_id
 from ingestion_pipeline.model.tasks import Priority, ReindexOnly, TaskMessage, TaskType
 from ingestion_pipeline.registry.documents import Selection
 from ingestion_pipeline.registry.tasks import NewDocument, NewTask
-from ingestion_pipeline.storage.sources import check_source
+from ingestion_pipeline.storage.source_rules import safe_name
+from ingestion_pipeline.storage.sources import check_source, source_name
 from ingestion_pipeline.tasks.events import tell
 from ingestion_pipeline.tasks.messages import IngestOptions, ReindexOptions, parse_options
 from ingestion_pipeline.tasks.services import Services
@@ -138,14 +139,13 @@ def _with_document(
 def _document(services: Services, collection: Collection, source: str | Path) -> NewDocument:
     if isinstance(source, str):
         uri = check_source(source, services.source_policy)
-        name = uri.partition("?")[0].rstrip("/").rpartition("/")[2]
-        return NewDocument(document_id(collection.key, uri), name or uri, uri, fetch=True)
+        return NewDocument(document_id(collection.key, uri), source_name(uri), uri, fetch=True)
     data = _read(source, services.settings.max_file_bytes)
     key, sha256 = services.objects.put(collection.name, data)
     uri = source.absolute().as_uri()
     return NewDocument(
         document_id=document_id(collection.key, uri),
-        name=source.name,
+        name=safe_name(source.name) or "document",
         uri=uri,
         fetch=False,
         sha256=sha256,

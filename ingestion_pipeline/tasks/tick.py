@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from ingestion_pipeline.errors import TransientError
+from ingestion_pipeline.errors import IngestError
 from ingestion_pipeline.tasks.intake import Received, receive
 from ingestion_pipeline.tasks.planning import PlannedRun, plan
 from ingestion_pipeline.tasks.services import Services
@@ -55,7 +55,7 @@ def tick(services: Services, count_runs: RunCounter) -> Tick:
     try:
         # Redis is read before a registry transaction opens, so that nobody waits for the poll.
         received = receive(services, poll_seconds, BUDGET_SECONDS)
-    except TransientError as error:
+    except IngestError as error:
         problem = error.message
     backlog = registry.documents.backlog()
     planned = plan(backlog, count_runs(registry.claims.live_runs()))

@@ -279,8 +279,8 @@ class TestOddDocuments:
 
     def test_time_grows_with_the_text_not_with_its_square(self) -> None:
         parsed = document(paragraph(sentences(40_000)), table("1 | 2 | 3\n" * 30_000))
-        started = time.perf_counter()
+        started = time.process_time()
         found = chunks_of(parsed, overlap=30)
         assert len(parsed.text) > 2_000_000
         assert len(found) > 2_000
-        assert time.perf_counter() - started < 20
+        assert time.process_time() - started < 20

@@ -41,6 +41,6 @@ def test_only_the_given_stretch_is_looked_at() -> None:
 @pytest.mark.parametrize("pattern", [".", " ", ". ", '."', "。", ".)", "a.b"])
 def test_monotonous_text_takes_linear_time(pattern: str) -> None:
     text = pattern * 200_000
-    started = time.perf_counter()
+    started = time.process_time()
     list(sentence_starts(text, 0, len(text)))
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

@@ -9,14 +9,17 @@ from ingestion_pipeline.registry.registry import open_registry
 from ingestion_pipeline_tests.registry.steps import done, names, record, take
 
 
-def open_and_claim(url: str, started: Barrier, filled: Barrier, claimed: Queue[list[str]]) -> None:
-    """Open a registry when all do, and once it is filled, work off what can be claimed."""
-    started.wait()
+def open_and_claim(url: str, together: Barrier, claimed: Queue[list[str]]) -> None:
+    """Open a registry when all do, and when all did, work off together what can be claimed."""
+    together.wait()
     registry = open_registry(url)
-    filled.wait()
+    together.wait()
+    claim = take(registry, max_documents=7)
+    together.wait()
     mine: list[str] = []
-    while (claim := take(registry, max_documents=7)) is not None:
+    while claim is not None:
         record(registry, claim, *map(done, claim.documents))
         mine += names(claim)
+        claim = take(registry, max_documents=7)
     claimed.put(mine)
     registry.database.dispose()

@@ -170,6 +170,16 @@ def let_retries_be_due(registry: Registry) -> None:
         connection.execute(documents.update().values(not_before=0.0))
 
 
+def put_back(registry: Registry, name: str, seconds: float) -> None:
+    """Let a document have been asked for so much earlier than it was."""
+    with registry.database.write() as connection:
+        connection.execute(
+            documents.update()
+            .where(documents.c.document_id == id_of(name))
+            .values(requested_at=documents.c.requested_at - seconds)
+        )
+
+
 def column(registry: Registry, name: str, column: str) -> Any:
     """Read one column of a document, past the registry's own view of it."""
     query = sa.select(documents.c[column]).where(documents.c.document_id == id_of(name))

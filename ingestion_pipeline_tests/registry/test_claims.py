@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -8,10 +9,11 @@ from ingestion_pipeline.errors import ErrorKind, LeaseLostError
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.documents import STAGES, DocumentState, Stage
 from ingestion_pipeline.model.tasks import Priority, TaskState
-from ingestion_pipeline.registry.claims import HIGH_SHARE
+from ingestion_pipeline.registry.claims import HEAD_START_SECONDS
 from ingestion_pipeline.registry.registry import Registry
 from ingestion_pipeline_tests.registry.steps import (
     KEY,
+    column,
     done,
     failed,
     find,
@@ -20,6 +22,7 @@ from ingestion_pipeline_tests.registry.steps import (
     let_retries_be_due,
     names,
     new_task,
+    put_back,
     record,
     state,
     submit,
@@ -83,23 +86,18 @@ def test_urgent_documents_go_first(registry: Registry, max_documents: int) -> No
     assert "urgent.txt" in names(taken(registry, max_documents=max_documents))
 
 
-@pytest.mark.parametrize("size", [1, 100])
+@pytest.mark.parametrize(
+    "bounds", [{"max_documents": 1}, {"max_documents": 8}, {"max_bytes": 1000}, {"max_bytes": 1}]
+)
 def test_normal_documents_do_not_starve_while_urgent_ones_never_end(
-    registry: Registry, size: int
+    registry: Registry, bounds: dict[str, int]
 ) -> None:
-    submit(registry, "normal.txt")
-    submit(registry, *(f"u{number}.txt" for number in range(20)), priority=Priority.HIGH, size=size)
+    submit(registry, *(f"u{number}.txt" for number in range(9)), priority=Priority.HIGH, size=400)
+    submit(registry, "normal.txt", size=900)
+    assert "normal.txt" not in names(taken(registry, **bounds))
+    put_back(registry, "normal.txt", HEAD_START_SECONDS + 60)
 
-    batch = names(taken(registry, max_documents=8, max_bytes=800))
-
-    assert "normal.txt" in batch
-    assert len(batch) >= 8 * HIGH_SHARE
-
-
-def test_urgent_documents_fill_a_batch_when_nothing_else_waits(registry: Registry) -> None:
-    submit(registry, *(f"{number}.txt" for number in range(20)), priority=Priority.HIGH)
-
-    assert len(names(taken(registry, max_documents=8))) == 8
+    assert "normal.txt" in names(taken(registry, **bounds))
 
 
 def test_only_named_documents_are_claimed_if_some_are_named(registry: Registry) -> None:
@@ -314,8 +312,6 @@ def test_a_transient_error_is_tried_again_after_a_pause_and_fails_at_the_third_t
 
 
 def test_the_pause_before_another_try_gets_longer(registry: Registry) -> None:
-    from ingestion_pipeline_tests.registry.steps import column
-
     submit(registry, "a.txt")
     pauses = []
     for _ in range(2):
@@ -391,8 +387,6 @@ def test_a_version_submitted_meanwhile_is_not_overwritten(registry: Registry) ->
 
 
 def test_a_fetch_asked_for_meanwhile_is_not_forgotten(registry: Registry) -> None:
-    from dataclasses import replace
-
     task = new_task("a.txt")
     assert task.document is not None
     remote = replace(task, document=replace(task.document, fetch=True))
@@ -400,7 +394,7 @@ def test_a_fetch_asked_for_meanwhile_is_not_forgotten(registry: Registry) -> Non
     claim = taken(registry)
     assert claim.documents[0].fetch
     registry.tasks.accept([replace(remote, task_id="again")])
-    result = done(claim.documents[0].__class__(**vars(claim.documents[0]) | {"sha256": "e" * 64}))
+    result = done(replace(claim.documents[0], sha256="e" * 64))
     result.object_key, result.bytes = "objects/e", 1
 
     record(registry, claim, result)
@@ -415,10 +409,21 @@ class TestSomeStages:
     def test_they_claim_what_is_stale_while_its_upstream_is_current(
         self, registry: Registry
     ) -> None:
-        submit(registry, "a.txt", "b.txt")
+        submit(registry, "a.txt", "b.txt", "c.txt")
+        claim = taken(registry, stages=(Stage.SOURCED, Stage.PARSED), max_documents=2)
+        record(registry, claim, *(done(each, stages=STAGES[:2]) for each in claim.documents))
+
+        assert len(names(taken(registry, stages=(Stage.CHUNKED,)))) == 2
+        assert len(names(taken(registry, stages=(Stage.SOURCED,)))) == 1
+
+    def test_another_recipe_makes_documents_stale_from_that_stage_on(
+        self, registry: Registry
+    ) -> None:
+        submit(registry, "a.txt")
         work_off(registry)
-        claim = taken(registry, stages=(Stage.CHUNKED,), edition="1", document_ids=())
-        assert claim is None or names(claim) == []
+
+        assert take(registry, stages=(Stage.CHUNKED,), edition="2") is None, "parsed is stale too"
+        assert names(take(registry, stages=(Stage.SOURCED,), edition="2")) == ["a.txt"]
 
     def test_nothing_is_claimed_when_the_selected_stages_are_current(
         self, registry: Registry

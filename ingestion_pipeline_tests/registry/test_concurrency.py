@@ -6,6 +6,7 @@ import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.documents import Stage
 from ingestion_pipeline.model.tasks import TaskState
 from ingestion_pipeline.registry import multiset
@@ -17,8 +18,8 @@ from ingestion_pipeline_tests.registry.steps import (
     done,
     id_of,
     new_task,
-    record,
     recipes,
+    record,
     submit,
     submit_reindex,
     taken,
@@ -31,27 +32,29 @@ DOCUMENTS = 200
 
 
 def test_processes_open_a_new_registry_at_once_and_claim_every_document_once(new_url: str) -> None:
-    spawning = multiprocessing.get_context("spawn")
-    started, filled = spawning.Barrier(PROCESSES, timeout=60), spawning.Barrier(PROCESSES + 1)
-    claimed = spawning.Queue()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([open_and_claim.__module__])
+    together, claimed = context.Barrier(PROCESSES + 1, timeout=60), context.Queue()
     processes = [
-        spawning.Process(target=open_and_claim, args=(new_url, started, filled, claimed))
+        context.Process(target=open_and_claim, args=(new_url, together, claimed))
         for _ in range(PROCESSES)
     ]
     for process in processes:
         process.start()
+    together.wait()
     registry = open_registry(new_url)
-    registry.collections.ensure(_docs())
+    registry.collections.ensure(CollectionName("default", KEY))
     everything = [f"{number:03}.txt" for number in range(DOCUMENTS)]
     task_ids = submit(registry, *everything)
     reindex = submit_reindex(registry)
-    filled.wait(timeout=60)
+    together.wait()
+    together.wait()
     shares = [claimed.get(timeout=60) for _ in processes]
     for process in processes:
         process.join(timeout=60)
 
     assert sorted(name for share in shares for name in share) == everything
-    assert sum(bool(share) for share in shares) > 1
+    assert all(shares), "every process had its part in it"
     assert set(registry.tasks.states([*task_ids, reindex]).values()) == {TaskState.SUCCEEDED}
     assert registry.collections.data_version(KEY, Stage.INDEXED) == _data_version(everything)
     registry.database.dispose()
@@ -96,7 +99,7 @@ def test_a_collection_may_be_created_twice_at_the_same_time(registry: Registry) 
 
     def ensure(_: int) -> bool:
         at_once.wait(timeout=10)
-        return registry.collections.ensure(_docs("new"))[1]
+        return registry.collections.ensure(CollectionName("default", "new"))[1]
 
     with ThreadPoolExecutor(4) as pool:
         created = list(pool.map(ensure, range(4)))
@@ -104,15 +107,7 @@ def test_a_collection_may_be_created_twice_at_the_same_time(registry: Registry) 
     assert created.count(True) == 1
 
 
-def _docs(name: str = KEY):  # type: ignore[no-untyped-def]
-    from ingestion_pipeline.model.collections import CollectionName
-
-    return CollectionName("default", name)
-
-
 def _data_version(names: list[str]) -> str:
     recipe = recipes()[Stage.INDEXED]
-    members = [
-        f"{id_of(name)}:{digest(id_of(name), digest(name, '1'), recipe)}" for name in names
-    ]
+    members = [f"{id_of(name)}:{digest(id_of(name), digest(name, '1'), recipe)}" for name in names]
     return f"{len(names)}-{multiset.replace(multiset.EMPTY, [], members)[:32]}"

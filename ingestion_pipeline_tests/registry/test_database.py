@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import alembic.autogenerate
+import alembic.migration
+import pytest
+import sqlalchemy as sa
+
+from ingestion_pipeline.errors import ErrorKind, TransientError
+from ingestion_pipeline.registry.database import Database, now
+from ingestion_pipeline.registry.registry import open_registry
+from ingestion_pipeline.registry.schema import collections, metadata
+
+
+def test_migrations_make_the_tables_that_the_schema_describes(database: Database) -> None:
+    with database.read() as connection:
+        context = alembic.migration.MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        assert alembic.autogenerate.compare_metadata(context, metadata) == []
+
+
+def test_opening_a_registry_again_changes_nothing(new_url: str) -> None:
+    first = open_registry(new_url)
+    first.database.dispose()
+
+    second = open_registry(new_url)
+
+    assert second.collections.all() == []
+    second.database.dispose()
+
+
+def test_the_clock_is_the_databases_and_tells_the_time(database: Database) -> None:
+    with database.read() as connection:
+        assert connection.scalar(sa.select(now())) == pytest.approx(time.time(), abs=5)
+
+
+def test_what_fails_inside_a_transaction_leaves_no_trace(database: Database) -> None:
+    def write_and_fail() -> None:
+        with database.write() as connection:
+            connection.execute(collections.insert().values(**_row("docs")))
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        write_and_fail()
+    with database.read() as connection:
+        assert connection.execute(sa.select(collections)).all() == []
+
+
+def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
+    with database.write() as writer:
+        writer.execute(collections.insert().values(**_row("docs")))
+        with database.read() as reader:
+            assert reader.execute(sa.select(collections)).all() == []
+
+
+def test_a_sqlite_writer_waits_for_another_one(tmp_path: Path) -> None:
+    with Database(f"sqlite:///{tmp_path / 'registry.db'}").read() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:////proc/registry.db", "postgresql://someone:secret@localhost:1/registry"]
+)
+def test_a_database_that_does_not_answer_is_a_transient_error_without_the_password(
+    url: str,
+) -> None:
+    with pytest.raises(TransientError) as raised:
+        open_registry(url)
+
+    assert raised.value.kind is ErrorKind.UNAVAILABLE
+    assert "secret" not in raised.value.message
+
+
+def _row(key: str) -> dict[str, object]:
+    return {"key": key, "tenant": "default", "name": key, "config": {}, "created_at": 0.0}
