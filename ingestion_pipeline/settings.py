@@ -10,6 +10,7 @@ import os
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -118,6 +119,12 @@ class Settings(BaseSettings):
     def storage_address(self) -> str:
         """The folder or ``s3://`` URI of objects and artifacts."""
         return self.storage_uri or str(self.state / "storage")
+
+    @property
+    def own_buckets(self) -> frozenset[str]:
+        """The S3 buckets that hold this system's state."""
+        places = (self.storage_uri or "", self.lancedb_uri or "")
+        return frozenset(urlsplit(place).netloc for place in places if place.startswith("s3://"))
 
     @property
     def lancedb_address(self) -> str:

@@ -89,8 +89,9 @@ def _prepared(
             yield work
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        while wait(futures, INTERRUPT_SECONDS).not_done:
+        while under_way := [future for future in futures if not future.done()]:
             tools.parsers.interrupt()  # so that the threads that wait for a parse end too
+            wait(under_way, INTERRUPT_SECONDS)
         raise
     finally:
         pool.shutdown()

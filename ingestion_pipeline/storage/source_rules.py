@@ -36,12 +36,18 @@ _SHOWN_PATH = 120
 
 @dataclass(frozen=True)
 class SourcePolicy:
-    """What may be read: ``file:`` sources below ``roots``, and the limits of every source."""
+    """What may be read: ``file:`` sources below ``roots``, and the limits of every source.
+
+    ``own_folder`` and ``own_buckets`` are where this system keeps its state: no source may point
+    there, or one tenant could read what another has stored.
+    """
 
     roots: tuple[Path, ...]
     max_bytes: int
     allow_private_addresses: bool
     timeout_seconds: float = 60
+    own_folder: Path | None = None
+    own_buckets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

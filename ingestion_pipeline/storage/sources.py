@@ -60,7 +60,13 @@ def check_source(uri: str, policy: SourcePolicy) -> str:
         _root_of(path, policy)
         return path.as_uri()
     if scheme == "s3":
-        return "s3://{}/{}".format(*_bucket_and_key(uri))
+        bucket, key = _bucket_and_key(uri)
+        if bucket in policy.own_buckets:
+            raise PermanentError(
+                ErrorKind.FORBIDDEN_SOURCE,
+                f"the bucket {bucket!r} holds this system's own state: copy the file elsewhere",
+            )
+        return f"s3://{bucket}/{key}"
     return checked_url(uri, allow_private=policy.allow_private_addresses)
 
 
@@ -141,7 +147,8 @@ def _resolved(path: Path) -> Path:
 def _root_of(path: Path, policy: SourcePolicy) -> tuple[Path, Path]:
     """Return the root a file lies under and its path below it, both free of links."""
     resolved = _resolved(path)
-    if not any(resolved.is_relative_to(folder) for folder in _KERNEL_FOLDERS):
+    closed = (*_KERNEL_FOLDERS, *([_resolved(policy.own_folder)] if policy.own_folder else []))
+    if not any(resolved.is_relative_to(folder) for folder in closed):
         for root in map(_resolved, policy.roots):
             if resolved.is_relative_to(root):
                 return root, resolved.relative_to(root)

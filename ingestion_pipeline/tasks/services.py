@@ -96,6 +96,8 @@ class Services:
             roots=self.settings.source_roots,
             max_bytes=self.settings.max_file_bytes,
             allow_private_addresses=self.settings.allow_private_addresses,
+            own_folder=self.settings.state,
+            own_buckets=self.settings.own_buckets,
         )
 
     def embedder(self, collection: Collection) -> Embedder:

@@ -7,7 +7,7 @@ Accepted means in the registry: a message that is lost changes nothing but the w
 from __future__ import annotations
 
 import logging
-import os
+import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -142,7 +142,8 @@ def _document(services: Services, collection: Collection, source: str | Path) ->
         return NewDocument(document_id(collection.key, uri), source_name(uri), uri, fetch=True)
     data = _read(source, services.settings.max_file_bytes)
     key, sha256 = services.objects.put(collection.name, data)
-    uri = source.absolute().as_uri()
+    # As with foreign file: sources, links stay as they are; what '..' means depends on them.
+    uri = (source.resolve() if ".." in source.parts else source.absolute()).as_uri()
     return NewDocument(
         document_id=document_id(collection.key, uri),
         name=safe_name(source.name) or "document",
@@ -156,6 +157,11 @@ def _document(services: Services, collection: Collection, source: str | Path) ->
 
 def _read(path: Path, max_bytes: int) -> bytes:
     try:
+        if path.is_dir():
+            raise PermanentError(
+                ErrorKind.FORBIDDEN_SOURCE,
+                f"the folder {path} cannot be listed: correct its permissions",
+            )
         if path.exists() and not path.is_file():
             raise PermanentError(
                 ErrorKind.UNSUPPORTED, f"{path} is neither a file nor a folder: submit a copy"
@@ -172,7 +178,7 @@ def _read(path: Path, max_bytes: int) -> bytes:
                 ErrorKind.EMPTY, f"{path.name} is empty: nothing can be found in it"
             )
         return path.read_bytes()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:  # a path with a NUL is a ValueError
         raise PermanentError(ErrorKind.NOT_FOUND, f"there is no file {path}") from error
     except OSError as error:
         raise PermanentError(
@@ -184,22 +190,25 @@ def _walked(sources: Sequence[str | Path]) -> Iterator[str | Path]:
     for source in sources:
         if isinstance(source, str) and source.startswith(REMOTE_SCHEMES):
             yield source
-        elif Path(source).is_dir():
-            yield from _files_below(Path(source), set())
         else:
-            yield Path(source)
+            yield from _files(Path(source), set())
 
 
-def _files_below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    """Yield the files of a folder tree in order; links are followed, but no folder twice."""
-    status = folder.stat()
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _files_below(Path(entry.path), seen)
-        else:
-            yield Path(entry.path)
+def _files(path: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Yield a file, or the files of a folder tree in order, without hidden ones.
+
+    Links are followed, but no folder twice. What cannot be looked at is yielded too: whoever reads
+    it learns why.
+    """
+    try:
+        status = path.stat()
+        entries = sorted(path.iterdir()) if stat.S_ISDIR(status.st_mode) else None
+    except (OSError, ValueError):
+        entries = None
+    if entries is None:
+        yield path
+    elif (status.st_dev, status.st_ino) not in seen:
+        seen.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            if not entry.name.startswith("."):
+                yield from _files(entry, seen)

@@ -971,3 +971,22 @@ def test_who_only_checks_does_not_wait_for_the_transports_to_be_imported() -> No
         "sys.exit(bool({'httpcore', 'boto3'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_state_of_this_system_is_no_source_even_below_an_allowed_root(tmp_path: Path):
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "secret.txt").write_text("of another tenant")
+    policy = SourcePolicy(
+        (tmp_path,),
+        MAX_BYTES,
+        allow_private_addresses=False,
+        own_folder=state,
+        own_buckets=frozenset({"own-bucket"}),
+    )
+
+    in_folder = refusal((state / "secret.txt").as_uri(), policy, fetch=False)
+    in_bucket = refusal("s3://own-bucket/objects/acme/handbook/x", policy, fetch=False)
+
+    assert in_folder.kind is in_bucket.kind is ErrorKind.FORBIDDEN_SOURCE
+    assert check_source("s3://another-bucket/x", policy) == "s3://another-bucket/x"
