@@ -70,6 +70,9 @@ def parse_pdf(data: bytes) -> ParsedDocument:
 def _open(data: bytes) -> PdfDocument:
     import pypdfium2
 
+    # PDFium gives no reason for a document without pages: that of an earlier failure would stand.
+    # A file that does not exist leaves one that a document in memory never has.
+    pypdfium2.raw.FPDF_LoadDocument(b"", None)
     try:
         return pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
@@ -77,7 +80,7 @@ def _open(data: bytes) -> PdfDocument:
             raise PermanentError(
                 ErrorKind.ENCRYPTED, "the PDF is protected by a password; save a copy without one"
             ) from error
-        if error.err_code == pypdfium2.raw.FPDF_ERR_SUCCESS and _NO_PAGES.search(data):
+        if error.err_code == pypdfium2.raw.FPDF_ERR_FILE and _NO_PAGES.search(data):
             raise PermanentError(ErrorKind.EMPTY, "the PDF has no pages") from error
         raise PermanentError(
             ErrorKind.BROKEN, f"the PDF is damaged ({error}); export or download it again"

@@ -381,10 +381,13 @@ def _record_document(
     learned = {
         "media_type": result.media_type,
         "pages": result.pages,
-        "chunks": result.chunks,
-        "tokens": result.tokens,
-        "index_table": result.index_table,
     }
+    if Stage.INDEXED in result.stages:  # what was made but not published counts for nothing yet
+        learned |= {
+            "chunks": result.chunks,
+            "tokens": result.tokens,
+            "index_table": result.index_table,
+        }
     values |= {name: value for name, value in learned.items() if value is not None}
     if result.object_key is not None:  # fetched in this run
         fetched = {"sha256": result.version, "object_key": result.object_key, "bytes": result.bytes}

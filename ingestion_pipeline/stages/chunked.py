@@ -17,15 +17,12 @@ from ingestion_pipeline.stages.work import Tools, Work
 def run(work: Work, tools: Tools, parsed: ParsedDocument) -> list[Chunk]:
     """Chunk the document, or load the chunks made before."""
     fingerprint = work.fingerprints[Stage.CHUNKED]
-    chunks = work.memoised(
+    return work.memoised(
         Stage.CHUNKED,
         load=lambda: load(work, tools),
         compute=lambda: _chunk(work, tools, parsed),
         store=lambda value: tools.artifacts.put_chunks(tools.collection.name, fingerprint, value),
     )
-    work.result.chunks = len(chunks)
-    work.result.tokens = sum(chunk.tokens for chunk in chunks)
-    return chunks
 
 
 def load(work: Work, tools: Tools) -> list[Chunk] | None:

@@ -127,6 +127,9 @@ def _prepare(work: Work, selected: Sequence[Stage], tools: Tools) -> None:
         run=lambda: chunked.run(work, tools, content),
         load=lambda: chunked.load(work, tools),
     )
+    if work.chunks is not None:
+        work.result.chunks = len(work.chunks)
+        work.result.tokens = sum(chunk.tokens for chunk in work.chunks)
 
 
 def _embed(

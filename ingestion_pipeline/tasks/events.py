@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ingestion_pipeline.errors import TransientError
+from ingestion_pipeline.errors import IngestError
 from ingestion_pipeline.registry.tasks import TaskUpdate
 from ingestion_pipeline.streams.events import EventStreams, TaskEvent
 
@@ -36,5 +36,5 @@ def tell(events: EventStreams, updates: Sequence[TaskUpdate]) -> None:
                 for update in updates
             ]
         )
-    except TransientError as error:
+    except IngestError as error:
         logger.info("nobody was told of %d task updates: %s", len(updates), error)

@@ -110,7 +110,7 @@ def _accept(services: Services, tasks: Sequence[NewTask]) -> None:
         for task in tasks:
             if task.error is None:
                 services.streams.publish(_message(task).model_dump_json(), task.priority)
-    except TransientError as error:
+    except IngestError as error:
         logger.info("the tasks are accepted and wait for the next look at the registry: %s", error)
 
 

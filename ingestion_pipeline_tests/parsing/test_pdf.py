@@ -138,7 +138,11 @@ def test_a_scanned_document_is_empty_and_says_why() -> None:
     assert raised.value.kind is ErrorKind.EMPTY
 
 
-def test_a_document_without_pages_is_empty() -> None:
+@pytest.mark.parametrize(
+    "before", [b"%PDF-1.7 and no more", samples.handbook_pdf(password="secret")]
+)
+def test_a_document_without_pages_is_empty_whatever_failed_before_it(before: bytes) -> None:
+    kind_of(before)
     assert kind_of(samples.pdf_without_pages()) is ErrorKind.EMPTY
 
 

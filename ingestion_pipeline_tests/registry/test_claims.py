@@ -509,6 +509,16 @@ class TestSomeStages:
 
         assert take(registry, stages=(Stage.SOURCED,)) is None
 
+    def test_chunks_count_once_they_are_published(self, registry: Registry) -> None:
+        submit(registry, "a.txt")
+        work_off(registry)
+        registry.documents.force(KEY, [])
+        claim = taken(registry, stages=(Stage.CHUNKED,))
+
+        record(registry, claim, done(claim.documents[0], stages=(Stage.CHUNKED,), chunks=9))
+
+        assert (find(registry, "a.txt").chunks, find(registry, "a.txt").tokens) == (2, 20)
+
     def test_a_reindex_asked_for_before_is_done_afterwards(self, registry: Registry) -> None:
         submit(registry, "a.txt")
         work_off(registry)

@@ -20,7 +20,7 @@ PRIORITY_TAG = "dagster/priority"
 )
 def task_stream_sensor(
     context: dg.SensorEvaluationContext, services: ServicesResource
-) -> dg.SensorResult | dg.SkipReason:
+) -> dg.SensorResult:
     """Receive, plan, and ask for runs."""
     from ingestion_pipeline.execution.runs import runs_by_collection
     from ingestion_pipeline.tasks.tick import tick
@@ -31,8 +31,6 @@ def task_stream_sensor(
     context.log.info(outcome.summary)
     known = set(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
     new = sorted(outcome.collections - known)
-    if not outcome.planned and not new:
-        return dg.SkipReason(outcome.summary)
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
@@ -47,5 +45,6 @@ def task_stream_sensor(
             )
             for planned in outcome.planned
         ],
+        skip_reason=None if outcome.planned else outcome.summary,
         dynamic_partitions_requests=[collections_partitions.build_add_request(new)] if new else [],
     )

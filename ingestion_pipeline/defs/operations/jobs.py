@@ -5,7 +5,6 @@ from __future__ import annotations
 import dagster as dg
 
 from ingestion_pipeline.defs.ingest.config import IngestConfig, Only
-from ingestion_pipeline.defs.partitions import collections_partitions
 
 RETRY_TAGS = {
     # A run streams documents through one op: repeating just the failed step would skip its checks.
@@ -17,7 +16,6 @@ ingest_selection = dg.AssetSelection.groups("ingest")
 ingest_job = dg.define_asset_job(
     "ingest_job",
     selection=ingest_selection,
-    partitions_def=collections_partitions,
     config=dg.RunConfig(ops={"ingest": IngestConfig(waiting_only=True)}),
     tags=RETRY_TAGS,
     description="Carry out what tasks wait for in a collection, for about a minute.",
@@ -26,7 +24,6 @@ ingest_job = dg.define_asset_job(
 reindex_job = dg.define_asset_job(
     "reindex_job",
     selection=ingest_selection,
-    partitions_def=collections_partitions,
     config=dg.RunConfig(ops={"ingest": IngestConfig(only=Only.stale)}),
     tags=RETRY_TAGS,
     description="Bring everything stale in a collection up to date.",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ingestion_pipeline.defs.operations.jobs import reindex_job
+from ingestion_pipeline.defs.partitions import PARTITIONS_NAME
 from ingestion_pipeline.resources.services import ServicesResource
 from ingestion_pipeline.settings import Settings
 
@@ -23,6 +24,8 @@ def nightly_reindex_schedule(
     from ingestion_pipeline.tasks.staleness import stale_collections
 
     stale = stale_collections(services.get())
+    # One that is not a partition yet, as the sensor has not seen it, would fail the whole tick.
+    context.instance.add_dynamic_partitions(PARTITIONS_NAME, list(stale))
     for key, documents in stale.items():
         yield dg.RunRequest(
             run_key=f"{context.scheduled_execution_time:%Y-%m-%d}-{key}",

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import importlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.repository_definition import RepositoryDefinition
+
+from ingestion_pipeline.defs.operations import schedules
+from ingestion_pipeline.model.collections import Collection, CollectionConfig, CollectionName
+from ingestion_pipeline.model.tasks import Priority
+from ingestion_pipeline.tasks.submission import submit
+from ingestion_pipeline_tests.fakes import FakeServices
+from ingestion_pipeline_tests.pipeline.lab import opened
+
+
+def tick(
+    services: FakeServices, repository: RepositoryDefinition, instance: dg.DagsterInstance
+) -> tuple[list[dg.RunRequest], str | None]:
+    """Evaluate the schedule as the daemon does."""
+    schedule = repository.get_schedule_def("nightly_reindex_schedule")
+    with dg.build_schedule_context(
+        instance=instance,
+        scheduled_execution_time=datetime(2025, 3, 9, 2, tzinfo=UTC),
+        repository_def=repository,
+        resources={"services": opened(services)},
+    ) as context:
+        data = schedule.evaluate_tick(context)
+    return list(data.run_requests or ()), data.skip_message
+
+
+def test_a_night_with_nothing_stale_is_skipped_with_the_reason(
+    services: FakeServices,
+    repository: RepositoryDefinition,
+    instance: dg.DagsterInstance,
+    papers: Collection,
+) -> None:
+    assert tick(services, repository, instance) == ([], "no document is stale")
+
+
+def test_each_collection_with_stale_documents_gets_one_run(
+    services: FakeServices,
+    repository: RepositoryDefinition,
+    instance: dg.DagsterInstance,
+    papers: Collection,
+    report: Path,
+) -> None:
+    registry = services.registry.collections
+    notes = registry.create(CollectionName("acme", "notes"), CollectionConfig())
+    registry.create(CollectionName("default", "empty"), CollectionConfig())
+    for collection in (papers, notes):
+        submit(services, collection, [report], Priority.NORMAL, {})
+
+    requests, skipped = tick(services, repository, instance)
+
+    assert skipped is None
+    assert [
+        (
+            request.partition_key,
+            request.run_key,
+            request.job_name,
+            request.tags["ingestion/stale_documents"],
+        )
+        for request in requests
+    ] == [
+        ("acme/notes", "2025-03-09-acme/notes", None, "1"),
+        ("papers", "2025-03-09-papers", None, "1"),
+    ]
+
+
+def test_the_night_begins_in_the_time_zone_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("INGEST_TIMEZONE", "Asia/Tokyo")
+    try:
+        importlib.reload(schedules)
+        assert schedules.nightly_reindex_schedule.execution_timezone == "Asia/Tokyo"
+    finally:
+        monkeypatch.undo()
+        importlib.reload(schedules)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from ingestion_pipeline.embedding import Embedder
+from ingestion_pipeline.model.collections import CollectionConfig
+from ingestion_pipeline.model.documents import STAGES, Document, DocumentState, Stage
+from ingestion_pipeline.stages.recipes import chunk_tokens, fingerprints, recipes
+from ingestion_pipeline.stages.versions import CODE_VERSIONS
+from ingestion_pipeline_tests.fakes import FakeEmbedder
+
+EMBEDDER = cast("Embedder", FakeEmbedder())
+
+
+def changed(first: dict[Stage, str], second: dict[Stage, str]) -> list[Stage]:
+    return [stage for stage in STAGES if first[stage] != second[stage]]
+
+
+def from_(stage: Stage | None) -> list[Stage]:
+    return [] if stage is None else list(STAGES[STAGES.index(stage) :])
+
+
+OPTIONS: dict[str, tuple[Any, Stage | None]] = {
+    "chunk_tokens": (32, Stage.CHUNKED),
+    "chunk_overlap": (8, Stage.CHUNKED),
+    "title_weight": (0.5, Stage.EMBEDDED),
+    # Its name means nothing, what is in it does.
+    "embedding_model": ("another name of the same", None),
+    "max_parallel_runs": (4, None),
+}
+
+
+def test_every_option_of_a_collection_is_tried_here() -> None:
+    assert set(OPTIONS) == set(CollectionConfig.model_fields)
+
+
+@pytest.mark.parametrize(("option", "value", "first"), [(k, *v) for k, v in OPTIONS.items()])
+def test_an_option_changes_the_stages_that_read_it_and_those_after_them(
+    option: str, value: Any, first: Stage | None
+) -> None:
+    before = recipes(CollectionConfig(), EMBEDDER)
+    after = recipes(CollectionConfig(**{option: value}), EMBEDDER)
+
+    assert changed(before, after) == from_(first)
+
+
+def test_another_embedding_model_changes_vectors_but_not_chunks() -> None:
+    other = cast("Embedder", FakeEmbedder("another"))
+
+    assert changed(
+        recipes(CollectionConfig(), EMBEDDER), recipes(CollectionConfig(), other)
+    ) == from_(Stage.EMBEDDED)
+
+
+def test_another_tokenizer_changes_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recipes(CollectionConfig(), EMBEDDER)
+    monkeypatch.setattr(EMBEDDER.tokenizer, "fingerprint", "another")
+
+    assert changed(before, recipes(CollectionConfig(), EMBEDDER)) == from_(Stage.CHUNKED)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_another_code_version_changes_its_stage_and_those_after_it(
+    monkeypatch: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    before = recipes(CollectionConfig(), EMBEDDER)
+    monkeypatch.setitem(CODE_VERSIONS, stage, "next")
+
+    assert changed(before, recipes(CollectionConfig(), EMBEDDER)) == from_(stage)
+
+
+def test_another_table_layout_changes_the_index_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recipes(CollectionConfig(), EMBEDDER)
+    monkeypatch.setattr("ingestion_pipeline.stages.recipes.SCHEMA_VERSION", 999)
+
+    assert changed(before, recipes(CollectionConfig(), EMBEDDER)) == [Stage.INDEXED]
+
+
+@pytest.mark.parametrize(("configured", "used"), [(None, 64), (32, 32), (64, 64), (8192, 64)])
+def test_chunks_are_never_longer_than_the_model_reads(configured: int | None, used: int) -> None:
+    config = CollectionConfig(chunk_tokens=configured)
+
+    assert chunk_tokens(config, EMBEDDER) == used
+    limit = recipes(CollectionConfig(), EMBEDDER)
+    assert (recipes(config, EMBEDDER) == limit) == (used == 64)
+
+
+def test_a_recipe_is_the_same_in_every_process() -> None:
+    assert recipes(CollectionConfig(), EMBEDDER) == recipes(CollectionConfig(), EMBEDDER)
+    assert all(len(recipe) == 64 for recipe in recipes(CollectionConfig(), EMBEDDER).values())
+
+
+def document(name: str = "a.txt", identity: str = "id") -> Document:
+    return Document(identity, "docs", name, f"file:///{name}", DocumentState.PENDING, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("other", "version"),
+    [(document(identity="other"), "v1"), (document("b.txt"), "v1"), (document(), "v2")],
+    ids=["another document", "another name", "another version"],
+)
+def test_no_two_documents_or_versions_share_a_result(other: Document, version: str) -> None:
+    known = recipes(CollectionConfig(), EMBEDDER)
+
+    first = fingerprints(document(), "v1", known)
+    second = fingerprints(other, version, known)
+
+    assert not set(first.values()) & set(second.values())
+    assert len(set(first.values())) == len(STAGES)

@@ -1,0 +1,487 @@
+"""A batch through the stages: real parsers, chunker, stores and index, and a fake model."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ingestion_pipeline.control import NoControl
+from ingestion_pipeline.errors import ErrorKind, LeaseLostError, TransientError
+from ingestion_pipeline.model.collections import Collection, CollectionConfig, CollectionName
+from ingestion_pipeline.model.documents import (
+    STAGES,
+    Document,
+    DocumentState,
+    Stage,
+    document_id,
+)
+from ingestion_pipeline.parsing import ParserPool
+from ingestion_pipeline.registry.claims import Claim
+from ingestion_pipeline.settings import Settings
+from ingestion_pipeline.stages import run as stages_run
+from ingestion_pipeline.stages.work import Tools, Work
+from ingestion_pipeline_tests.fakes import POISON, FakeEmbedder, FakeServices
+from ingestion_pipeline_tests.parsing import samples
+from ingestion_pipeline_tests.parsing.test_pool import MISBEHAVING
+
+TEXT = "Travel is approved by the committee. Receipts are kept for ten years. " * 20
+
+
+class Recorder(NoControl):
+    """Remembers what it was told; asks for a stop at the check whose number is given."""
+
+    def __init__(self, stop_at_check: int | None = None) -> None:
+        self.lines: list[tuple[str, Stage, float, str]] = []
+        self.checks = 0
+        self.stop_at_check = stop_at_check
+
+    def check(self) -> None:
+        self.checks += 1
+        if self.checks == self.stop_at_check:
+            raise LeaseLostError("the lease is lost")
+
+    def progress(self, document_id: str, stage: Stage, fraction: float, message: str) -> None:
+        self.lines.append((document_id, stage, fraction, message))
+
+
+class Bench:
+    """One collection and its tools, to put documents through stages."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.services = FakeServices(settings)
+        self.collection = Collection(
+            CollectionName("default", "docs"), CollectionConfig(), created_at=0.0
+        )
+
+    @property
+    def embedder(self) -> FakeEmbedder:
+        return self.services.embedders["fake"]
+
+    def configure(self, **options: object) -> None:
+        config = self.collection.config.updated(options)
+        self.collection = replace(self.collection, config=config)
+
+    def document(self, name: str, data: bytes | str = TEXT, **changes: object) -> Document:
+        content = data.encode() if isinstance(data, str) else data
+        key, sha256 = self.services.objects.put(self.collection.name, content)
+        uri = f"file:///{name}"
+        document = Document(
+            document_id=document_id(self.collection.key, uri),
+            collection_key=self.collection.key,
+            name=name,
+            uri=uri,
+            state=DocumentState.PROCESSING,
+            updated_at=0.0,
+            sha256=sha256,
+            object_key=key,
+            bytes=len(content),
+        )
+        return replace(document, **changes)  # type: ignore[arg-type]
+
+    def run(
+        self,
+        *documents: Document,
+        stages: Sequence[Stage] = STAGES,
+        control: NoControl | None = None,
+        before_commit: Callable[[], None] = lambda: None,
+        parsers: ParserPool | None = None,
+    ) -> list[Work]:
+        claim = Claim(1, self.collection.key, "run", documents)
+        with self.services.tools(self.collection) as tools:
+            used: Tools = replace(tools, parsers=parsers) if parsers else tools
+            return stages_run.run(claim, stages, used, control or NoControl(), before_commit)
+
+    def visible(self) -> dict[str, int]:
+        """The number of chunks of each document that readers see, by name."""
+        snapshot = self.services.index(self.collection).snapshot()
+        known = snapshot.document_names()
+        return {known[each.document_id]: each.chunks for each in snapshot.document_versions()}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(Settings(state_dir=tmp_path / "state", redis_url="unix:///nowhere"))
+
+
+def computed(work: Work) -> set[Stage]:
+    return {stage for stage, step in work.steps.items() if step.computed}
+
+
+def remembered(work: Work) -> Document:
+    """The document as the registry knows it after the work was recorded."""
+    stages = {stage: result.fingerprint for stage, result in work.result.stages.items()}
+    return replace(work.document, stages={**work.document.stages, **stages})
+
+
+ALL_BUT_SOURCED = set(STAGES) - {Stage.SOURCED}
+
+
+def test_documents_of_every_format_become_visible_in_one_commit(bench: Bench) -> None:
+    documents = [bench.document(name, make()) for name, make in samples.EVERY_FORMAT.items()]
+    commits: list[int] = []
+
+    works = bench.run(*documents, before_commit=lambda: commits.append(1))
+
+    assert [work.document.name for work in works] == list(samples.EVERY_FORMAT)
+    assert all(work.result.error is None for work in works)
+    assert all(computed(work) == ALL_BUT_SOURCED for work in works)
+    assert all(set(work.result.stages) == set(STAGES) for work in works)
+    assert bench.visible() == {work.document.name: work.result.chunks for work in works}
+    assert len(commits) == 1
+    (pdf,) = (work for work in works if work.document.name.endswith("pdf"))
+    assert (pdf.result.pages, pdf.result.media_type) == (4, "application/pdf")
+    assert all((work.result.tokens or 0) > 0 for work in works)
+
+
+def test_what_readers_see_carries_version_and_fencing_token(bench: Bench) -> None:
+    (work,) = bench.run(bench.document("a.txt"))
+
+    (version,) = bench.services.index(bench.collection).snapshot().document_versions()
+    assert (version.version, version.fence) == (work.document.sha256, 1)
+
+
+def test_progress_is_told_for_each_document(bench: Bench) -> None:
+    control = Recorder()
+    (first, second) = bench.run(
+        bench.document("a.txt"), bench.document("b.pdf", samples.handbook_pdf()), control=control
+    )
+
+    told = {
+        (identity, stage): (fraction, text) for identity, stage, fraction, text in control.lines
+    }
+    assert told[first.document.document_id, Stage.CHUNKED] == (
+        0.5,
+        f"{first.result.chunks} chunks.",
+    )
+    assert told[second.document.document_id, Stage.CHUNKED][1].startswith("Page(1~4): ")
+    assert told[first.document.document_id, Stage.EMBEDDED][0] == 0.9
+
+
+def test_a_second_run_uses_what_is_stored_and_publishes_nothing(bench: Bench) -> None:
+    (first,) = bench.run(bench.document("a.txt"))
+
+    (second,) = bench.run(remembered(first), before_commit=_must_not_happen)
+
+    assert computed(second) == set()
+    assert set(second.result.stages) == set(STAGES)
+    assert bench.visible() == {"a.txt": first.result.chunks}
+
+
+def test_a_run_that_was_never_recorded_is_done_again_from_what_it_stored(bench: Bench) -> None:
+    document = bench.document("a.txt")
+    bench.run(document)
+    encoded = len(bench.embedder.encoded)
+
+    (again,) = bench.run(document)
+
+    assert computed(again) == {Stage.INDEXED}
+    assert len(bench.embedder.encoded) == encoded
+    assert bench.visible() == {"a.txt": again.result.chunks}
+
+
+def test_another_chunk_size_chunks_again_without_parsing(bench: Bench) -> None:
+    (first,) = bench.run(bench.document("a.txt"))
+    bench.configure(chunk_tokens=32)
+
+    (second,) = bench.run(remembered(first))
+
+    assert computed(second) == {Stage.CHUNKED, Stage.EMBEDDED, Stage.INDEXED}
+    assert (second.result.chunks or 0) > (first.result.chunks or 0)
+    assert bench.visible() == {"a.txt": second.result.chunks}
+
+
+def test_another_title_weight_embeds_again_without_chunking(bench: Bench) -> None:
+    (first,) = bench.run(bench.document("a.txt"))
+    bench.configure(title_weight=0)
+
+    (second,) = bench.run(remembered(first))
+
+    assert computed(second) == {Stage.EMBEDDED, Stage.INDEXED}
+
+
+def test_titles_are_embedded_only_if_they_weigh(bench: Bench) -> None:
+    bench.configure(title_weight=0)
+    bench.run(bench.document("untitled.txt", "One line."))
+    assert bench.embedder.encoded == ["One line."]
+
+    bench.configure(title_weight=0.3)
+    bench.run(
+        bench.document("untitled.txt", "Another line."),
+        bench.document("page.html", samples.HTML),
+        bench.document("README", "No extension."),
+    )
+    assert {"untitled", "Travel Handbook", "README"} <= set(bench.embedder.encoded)
+
+
+def test_another_model_is_another_index_and_embeds_again(bench: Bench) -> None:
+    (first,) = bench.run(bench.document("a.txt"))
+    bench.configure(embedding_model="another")
+    assert bench.visible() == {}
+
+    (second,) = bench.run(remembered(first))
+
+    assert computed(second) == {Stage.EMBEDDED, Stage.INDEXED}
+    assert bench.visible() == {"a.txt": first.result.chunks}
+    assert second.result.index_table != first.result.index_table
+
+
+def test_a_new_version_replaces_the_old_chunks(bench: Bench) -> None:
+    (first,) = bench.run(bench.document("a.txt", TEXT))
+    newer = replace(bench.document("a.txt", "Short now."), stages=remembered(first).stages)
+
+    (second,) = bench.run(newer)
+
+    assert computed(second) == ALL_BUT_SOURCED
+    assert bench.visible() == {"a.txt": 1}
+
+
+def test_force_computes_everything_again(bench: Bench) -> None:
+    (first,) = bench.run(bench.document("a.txt"))
+
+    (second,) = bench.run(replace(remembered(first), force=True))
+
+    assert computed(second) == ALL_BUT_SOURCED
+    assert second.result.stages == first.result.stages
+
+
+def test_a_remote_document_is_fetched_and_gets_its_version(bench: Bench, tmp_path: Path) -> None:
+    source = tmp_path / "sources" / "a.txt"
+    source.parent.mkdir()
+    source.write_text(TEXT)
+    bench.services.settings = bench.services.settings.model_copy(
+        update={"source_roots": (source.parent,)}
+    )
+    remote = bench.document("a.txt", sha256=None, object_key=None, fetch=True, uri=source.as_uri())
+
+    (work,) = bench.run(remote)
+
+    stored = bench.document("a.txt")
+    assert work.result.error is None
+    assert (work.result.version, work.result.object_key) == (stored.sha256, stored.object_key)
+    assert work.result.bytes == len(TEXT)
+    assert computed(work) == set(STAGES)
+    assert bench.visible() == {"a.txt": work.result.chunks}
+
+    (again,) = bench.run(remembered(work))
+    assert computed(again) == {Stage.SOURCED}, "the source is looked at, and is as it was"
+
+
+BAD = {
+    "empty.txt": (b"", ErrorKind.EMPTY),
+    "blank.txt": (b" \n\t\n ", ErrorKind.EMPTY),
+    "locked.pdf": (samples.handbook_pdf(password="secret"), ErrorKind.ENCRYPTED),
+    "broken.pdf": (b"%PDF-1.7 and then nothing", ErrorKind.BROKEN),
+    "no-pages.pdf": (samples.pdf_without_pages(), ErrorKind.EMPTY),
+    "picture.png": (b"\x89PNG\r\n\x1a\n" + bytes(64), ErrorKind.UNSUPPORTED),
+}
+
+
+def test_bad_documents_fail_with_their_reason_and_spoil_no_other(bench: Bench) -> None:
+    documents = [bench.document(name, data) for name, (data, _) in BAD.items()]
+    lost = bench.document("lost.txt", object_key="objects/default/docs/00/none")
+    never = bench.document("never.txt", sha256=None, object_key=None)
+
+    *works, gone, bare, good = bench.run(*documents, lost, never, bench.document("good.txt"))
+
+    kinds = {work.document.name: work.result.error and work.result.error.kind for work in works}
+    assert kinds == {name: kind for name, (_, kind) in BAD.items()}
+    assert gone.result.error is not None
+    assert bare.result.error is not None
+    assert gone.result.error.kind is bare.result.error.kind is ErrorKind.NOT_FOUND
+    assert not any(work.result.transient for work in [*works, gone, bare])
+    assert good.result.error is None
+    assert bench.visible() == {"good.txt": good.result.chunks}
+
+
+def test_a_document_that_breaks_the_model_is_found_and_fails_alone(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    works = bench.run(
+        bench.document("a.txt"),
+        bench.document("bad.txt", f"This is {POISON}."),
+        bench.document("c.txt"),
+    )
+
+    error = works[1].result.error
+    assert error is not None
+    assert (error.kind, works[1].result.transient) == (ErrorKind.INTERNAL, False)
+    assert "ValueError" in error.message
+    assert set(bench.visible()) == {"a.txt", "c.txt"}
+    assert "the model broke" in caplog.text
+
+
+def test_many_chunks_are_embedded_in_groups(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages_run, "CHUNKS_PER_EMBEDDING_GROUP", 4)
+
+    works = bench.run(*(bench.document(f"{number}.txt") for number in range(4)))
+
+    assert bench.visible() == {work.document.name: work.result.chunks for work in works}
+
+
+def test_an_error_that_may_pass_is_marked_as_such(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bytes:
+        raise TransientError(ErrorKind.UNAVAILABLE, "the store is busy")
+
+    document = bench.document("a.txt")
+    monkeypatch.setattr(type(bench.services.objects), "get", refuse)
+
+    (work,) = bench.run(document)
+
+    assert work.result.transient
+    assert work.result.error is not None
+    assert work.result.error.kind is ErrorKind.UNAVAILABLE
+
+
+def test_a_crash_while_parsing_may_pass_and_spoils_no_other(bench: Bench) -> None:
+    with ParserPool(1, 30, 2**30, command=MISBEHAVING) as parsers:
+        crashed, good = bench.run(
+            bench.document("segmentation fault"), bench.document("a.txt"), parsers=parsers
+        )
+
+    assert crashed.result.error is not None
+    assert (crashed.result.error.kind, crashed.result.transient) == (ErrorKind.CRASHED, True)
+    assert good.result.error is None
+
+
+def test_a_lease_lost_before_the_commit_publishes_nothing(bench: Bench) -> None:
+    (first,) = bench.run(bench.document("a.txt", "The old version."))
+
+    def lost() -> None:
+        raise LeaseLostError("the lease is lost")
+
+    with pytest.raises(LeaseLostError):
+        bench.run(bench.document("a.txt"), bench.document("b.txt"), before_commit=lost)
+
+    (version,) = bench.services.index(bench.collection).snapshot().document_versions()
+    assert (version.version, version.chunks) == (first.document.sha256, 1)
+
+
+@pytest.mark.parametrize("check", [1, 2, 3])
+def test_a_lease_lost_at_any_check_stops_the_work_and_publishes_nothing(
+    bench: Bench, check: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages_run, "CHUNKS_PER_EMBEDDING_GROUP", 1)
+    control = Recorder(stop_at_check=check)
+
+    with pytest.raises(LeaseLostError):
+        bench.run(bench.document("a.txt"), bench.document("b.txt"), control=control)
+
+    assert bench.visible() == {}
+
+
+def test_a_lease_lost_while_a_parser_hangs_ends_that_parse_and_leaves_the_parsers_usable(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages_run, "CHECK_SECONDS", 0.1)
+    documents = [bench.document("hang"), *(bench.document(f"{n}.txt") for n in range(20))]
+    with ParserPool(1, 60, 2**30, command=MISBEHAVING) as parsers:
+        began = time.monotonic()
+        with pytest.raises(LeaseLostError):
+            bench.run(*documents, control=Recorder(stop_at_check=3), parsers=parsers)
+        assert time.monotonic() - began < 20
+        assert not [each for each in threading.enumerate() if each.name.startswith("prepare")]
+
+        (work,) = bench.run(bench.document("a.txt"), parsers=parsers)
+
+    assert work.result.error is None
+    assert bench.visible() == {"a.txt": work.result.chunks}
+
+
+class TestSomeStages:
+    """Runs that select some of the stages."""
+
+    def test_parsing_alone_stops_there(self, bench: Bench) -> None:
+        (work,) = bench.run(bench.document("a.txt"), stages=[Stage.PARSED])
+
+        assert computed(work) == {Stage.PARSED}
+        assert set(work.result.stages) == {Stage.PARSED}
+        assert bench.visible() == {}
+
+    def test_looking_at_sources_alone_parses_nothing(self, bench: Bench) -> None:
+        (work,) = bench.run(bench.document("a.txt"), stages=[Stage.SOURCED])
+
+        assert set(work.result.stages) == {Stage.SOURCED}
+
+    def test_the_stages_one_after_the_other_do_what_all_do_at_once(self, bench: Bench) -> None:
+        document = bench.document("a.txt")
+        for stage in STAGES:
+            (work,) = bench.run(document, stages=[stage])
+            assert work.result.error is None
+            assert work.waits_for is None
+            assert set(work.result.stages) == {stage}
+            document = remembered(work)
+
+        assert bench.visible() == {"a.txt": work.result.chunks}
+        (again,) = bench.run(document, before_commit=_must_not_happen)
+        assert computed(again) == set()
+
+    @pytest.mark.parametrize(
+        ("selected", "missing"),
+        [
+            (Stage.CHUNKED, Stage.PARSED),
+            (Stage.EMBEDDED, Stage.PARSED),
+            (Stage.INDEXED, Stage.PARSED),
+        ],
+    )
+    def test_a_stage_waits_for_the_one_it_reads(
+        self, bench: Bench, selected: Stage, missing: Stage
+    ) -> None:
+        (work,) = bench.run(bench.document("a.txt"), stages=[selected])
+
+        assert work.waits_for is missing
+        assert work.result.error is None
+        assert work.result.stages == {}
+        assert bench.visible() == {}
+
+    def test_a_document_without_bytes_waits_for_its_source(self, bench: Bench) -> None:
+        bare = bench.document("a.txt", sha256=None, object_key=None, fetch=True)
+
+        (work,) = bench.run(bare, stages=[Stage.PARSED])
+
+        assert work.waits_for is Stage.SOURCED
+
+    @pytest.mark.parametrize(
+        ("lost", "selected"),
+        [
+            (Stage.PARSED, Stage.CHUNKED),
+            (Stage.CHUNKED, Stage.EMBEDDED),
+            (Stage.EMBEDDED, Stage.INDEXED),
+        ],
+    )
+    def test_a_stage_whose_input_was_lost_waits_for_it(
+        self, bench: Bench, lost: Stage, selected: Stage
+    ) -> None:
+        (first,) = bench.run(bench.document("a.txt"), stages=STAGES[:4])
+        for key in list(bench.services.store.keys(f"artifacts/default/docs/{lost}")):
+            bench.services.store.delete(key)
+
+        (work,) = bench.run(replace(remembered(first), force=True), stages=[selected])
+
+        assert work.waits_for is lost
+        assert selected not in work.result.stages
+
+    def test_indexing_alone_publishes_what_is_stored(self, bench: Bench) -> None:
+        (first,) = bench.run(bench.document("a.txt"), stages=STAGES[:4])
+        encoded = len(bench.embedder.encoded)
+
+        (work,) = bench.run(remembered(first), stages=[Stage.INDEXED])
+
+        assert computed(work) == {Stage.INDEXED}
+        assert len(bench.embedder.encoded) == encoded
+        assert bench.visible() == {"a.txt": first.result.chunks}
+
+    def test_the_order_in_which_stages_are_named_does_not_matter(self, bench: Bench) -> None:
+        (work,) = bench.run(bench.document("a.txt"), stages=list(reversed(STAGES)))
+
+        assert set(work.result.stages) == set(STAGES)
+
+
+def _must_not_happen() -> None:
+    pytest.fail("something was published")

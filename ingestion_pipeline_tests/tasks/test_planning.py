@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingestion_pipeline.registry.documents import Backlog
+from ingestion_pipeline.tasks.planning import (
+    HIGH_PRIORITY,
+    RUNS_PER_TICK,
+    SECONDS_PER_STEP,
+    plan,
+)
+
+
+def waiting(key: str, *, tenant: str = "default", seconds: float = 1, priority: int = 0) -> Backlog:
+    return Backlog(
+        collection_key=key,
+        tenant=tenant,
+        documents=1,
+        priority=priority,
+        oldest_seconds=seconds,
+        max_parallel_runs=1,
+    )
+
+
+def keys(
+    backlog: list[Backlog], running: dict[str, int] | None = None, **options: int
+) -> list[str]:
+    return [planned.collection_key for planned in plan(backlog, running or {}, **options)]
+
+
+def test_without_a_backlog_nothing_is_planned() -> None:
+    assert plan([], {"docs": 3}) == []
+
+
+def test_each_collection_with_work_gets_one_run() -> None:
+    assert sorted(keys([waiting("a"), waiting("b")])) == ["a", "b"]
+
+
+def test_a_collection_whose_runs_are_enough_gets_no_other() -> None:
+    assert keys([waiting("a"), waiting("b")], {"a": 1}) == ["b"]
+
+
+def test_a_collection_may_allow_more_runs_at_once() -> None:
+    several = replace(waiting("a"), max_parallel_runs=3)
+
+    assert keys([several], {"a": 2}) == ["a"]
+    assert keys([several], {"a": 3}) == []
+
+
+def test_urgent_work_goes_first_with_a_higher_priority() -> None:
+    urgent, normal = plan([waiting("normal", seconds=20), waiting("urgent", priority=1)], {})
+
+    assert (urgent.collection_key, urgent.priority) == ("urgent", HIGH_PRIORITY)
+    assert (normal.collection_key, normal.priority) == ("normal", 0)
+
+
+def test_the_longest_waiting_goes_first() -> None:
+    assert keys([waiting("young", seconds=1), waiting("old", seconds=2)]) == ["old", "young"]
+
+
+def test_waiting_raises_the_priority_up_to_that_of_urgent_work() -> None:
+    ages = [0, 1 * SECONDS_PER_STEP, 3 * SECONDS_PER_STEP, 10_000 * SECONDS_PER_STEP]
+    planned = plan([waiting(f"{age:g}", seconds=age) for age in ages], {})
+
+    assert [each.priority for each in reversed(planned)] == [0, 1, 3, HIGH_PRIORITY]
+
+
+def test_tenants_take_turns() -> None:
+    backlog = [waiting(f"big/{n}", tenant="big", seconds=20 - n) for n in range(3)]
+    backlog.append(waiting("small/0", tenant="small", seconds=1))
+
+    assert keys(backlog) == ["big/0", "small/0", "big/1", "big/2"]
+
+
+def test_of_many_the_limit_takes_the_first() -> None:
+    backlog = [waiting(f"{number:03}", seconds=29 - number / 10) for number in range(100)]
+
+    assert len(keys(backlog)) == RUNS_PER_TICK
+    assert keys(backlog, limit=2) == ["000", "001"]
+
+
+backlogs = st.lists(
+    st.builds(
+        waiting,
+        st.text("abc", min_size=1, max_size=3),
+        tenant=st.sampled_from(["x", "y", "z"]),
+        seconds=st.floats(0, 1e6),
+        priority=st.sampled_from([0, 1]),
+    ),
+    unique_by=lambda each: each.collection_key,
+)
+
+
+@given(backlogs, st.dictionaries(st.text("abc", min_size=1, max_size=3), st.integers(0, 2)))
+def test_a_plan_names_collections_once_by_falling_priority_and_leaves_none_out(
+    backlog: list[Backlog], running: dict[str, int]
+) -> None:
+    planned = plan(backlog, running, limit=len(backlog))
+
+    free = {each.collection_key for each in backlog if running.get(each.collection_key, 0) < 1}
+    assert sorted(each.collection_key for each in planned) == sorted(free)
+    priorities = [each.priority for each in planned]
+    assert priorities == sorted(priorities, reverse=True)
+    assert all(0 <= priority <= HIGH_PRIORITY for priority in priorities)
+
+
+@given(backlogs)
+def test_a_plan_does_not_depend_on_what_it_does_not_start(backlog: list[Backlog]) -> None:
+    everything = plan(backlog, {}, limit=len(backlog))
+
+    assert plan(backlog, {}, limit=2) == everything[:2]
