@@ -15,14 +15,12 @@ from dataclasses import dataclass
 import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-PENDING = (
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-)
+LAUNCHED = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
+PENDING = (*LAUNCHED, dg.DagsterRunStatus.QUEUED)
 ACTIVE = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 GRACE_SECONDS = 60.0
 """A started run without a lease counts this long: it may be between two batches, or loading."""
+LOST = "The run ended with the services that had started it."
 DAEMON_SILENCE_SECONDS = 60.0
 """A daemon beats every 30 seconds; one silent for longer than this is taken for dead."""
 
@@ -62,6 +60,23 @@ def count_runs(instance: dg.DagsterInstance) -> RunCounts:
         queued=instance.get_runs_count(dg.RunsFilter(statuses=list(PENDING))),
         running=instance.get_runs_count(dg.RunsFilter(statuses=list(ACTIVE))),
     )
+
+
+def fail_lost_runs(instance: dg.DagsterInstance) -> None:
+    """Report those runs as failed that ended with the services that had launched them.
+
+    To be called while no daemon is alive. Dagster notices that the process of a run is gone only
+    as long as the code server that started it lives; otherwise the run would keep its place in the
+    queue for hours. A run that was not launched is in a process of its own, and left alone.
+    """
+    unfinished = dg.RunsFilter(statuses=[*LAUNCHED, *ACTIVE])
+    for run in instance.get_runs(unfinished):
+        if run.remote_job_origin is None:
+            continue
+        if run.status is dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, LOST)
+        else:
+            instance.report_run_failed(run, LOST)
 
 
 def daemon_is_alive(instance: dg.DagsterInstance) -> bool:

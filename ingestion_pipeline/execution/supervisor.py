@@ -6,21 +6,20 @@ They listen on loopback or a socket only. Does not belong here: what they do.
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError, TransientError
+from ingestion_pipeline.execution import guard
 from ingestion_pipeline.execution.instance import open_instance
-from ingestion_pipeline.execution.runs import daemon_is_alive
+from ingestion_pipeline.execution.runs import daemon_is_alive, fail_lost_runs
 from ingestion_pipeline.settings import Settings, child_environment, project_dir
 from ingestion_pipeline.streams.connection import shown_url
 from ingestion_pipeline.streams.embedded import EmbeddedRedis
@@ -81,6 +80,9 @@ def services(settings: Settings, port: int) -> Iterator[tuple[Addresses, list[Se
     with ExitStack() as stack:
         if settings.redis_url is None:
             stack.enter_context(EmbeddedRedis(settings.state))
+        fail_lost_runs(instance)
+        # Runs after the processes were stopped: nobody shall take a stopped daemon for alive.
+        stack.callback(instance.wipe_daemon_heartbeats)
         started = [
             stack.enter_context(_process(name, command, settings, logs / f"{name}.log"))
             for name, command in {
@@ -88,8 +90,7 @@ def services(settings: Settings, port: int) -> Iterator[tuple[Addresses, list[Se
                 "daemon": ["dagster._daemon", "run", "-w", workspace],
             }.items()
         ]
-        # Runs last, after the processes were stopped: nobody shall take a stopped daemon for alive.
-        stack.callback(instance.wipe_daemon_heartbeats)
+        stack.callback(_ask_to_end, started)  # all at once; then each is waited for
         _wait_until_serving(address, started)
         webserver_file = _webserver_file(settings)
         webserver_file.write_text(address)
@@ -117,41 +118,27 @@ def _webserver_file(settings: Settings) -> Path:
 
 @contextmanager
 def _process(name: str, command: Sequence[str], settings: Settings, log: Path) -> Iterator[Service]:
+    guarded = [sys.executable, "-I", "-S", guard.__file__, str(STOP_SECONDS)]
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - the commands are ours
-            [sys.executable, "-m", *command],
+            [*guarded, sys.executable, "-m", *command],
             cwd=project_dir(),
             env=child_environment(settings),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # the guard ends the service when this closes
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is ours to handle; and the group is ours to end
+            start_new_session=True,  # Ctrl-C is ours to handle
         )
     try:
         yield Service(name, process, log)
     finally:
-        _stop(process)
+        process.communicate()
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all it started (code servers, runs): asked first, then killed."""
-    _signal_group(process, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_SECONDS)
-    deadline = time.monotonic() + STOP_SECONDS
-    while _signal_group(process, 0) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-    _signal_group(process, signal.SIGKILL)
-    process.wait()
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Signal the process group; return whether there still is one."""
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return False
-    return True
+def _ask_to_end(started: Sequence[Service]) -> None:
+    for service in started:
+        if service.process.stdin is not None:
+            service.process.stdin.close()
 
 
 def _wait_until_serving(address: str, started: Sequence[Service]) -> None:

@@ -37,6 +37,15 @@ class Backlog:
 
 
 @dataclass(frozen=True)
+class Totals:
+    """How much of a collection readers can find."""
+
+    documents: int
+    chunks: int
+    tokens: int
+
+
+@dataclass(frozen=True)
 class Selection:
     """Which documents of a collection are asked for: those named, or else what ``only`` says.
 
@@ -141,6 +150,16 @@ class Documents:
         )
         with self._database.read() as connection:
             return {DocumentState(state): count for state, count in connection.execute(query)}
+
+    def totals(self, collection_key: str) -> Totals:
+        """Return how much of a collection is published."""
+        query = sa.select(
+            sa.func.count(),
+            sa.func.coalesce(sa.func.sum(documents.c.chunks), 0),
+            sa.func.coalesce(sa.func.sum(documents.c.tokens), 0),
+        ).where(documents.c.collection_key == collection_key, documents.c.index_table.is_not(None))
+        with self._database.read() as connection:
+            return Totals(*connection.execute(query).one())
 
     def published(self, collection_key: str, index_table: str) -> dict[str, tuple[str, int]]:
         """Return what was published to a table, by document: version and number of chunks."""

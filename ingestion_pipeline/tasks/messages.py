@@ -15,6 +15,8 @@ from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.tasks import ReindexOnly, TaskMessage, TaskType
 
 MAX_MESSAGE_CHARACTERS = 1_000_000
+SHOWN_CHARACTERS = 200
+"""How much of a field's name an error repeats."""
 
 
 class IngestOptions(BaseModel):
@@ -89,7 +91,7 @@ def parse_options(type_: TaskType, options: dict[str, Any]) -> IngestOptions | R
 
 def _first_error(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    where = ".".join(map(str, first["loc"]))
+    where = ".".join(map(str, first["loc"]))[:SHOWN_CHARACTERS]
     return f"{where}: {first['msg']}" if where else first["msg"]
 
 

@@ -82,7 +82,7 @@ class WorkReport:
     seconds: float = 0.0
     computed: Counter[Stage] = field(default_factory=Counter)
     reused: Counter[Stage] = field(default_factory=Counter)
-    stage_seconds: Counter[Stage] = field(default_factory=Counter)
+    stage_seconds: dict[Stage, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     rows: list[DocumentRow] = field(default_factory=list)
 
     def summary(self) -> str:
@@ -108,7 +108,7 @@ class WorkReport:
                 self.tokens += work.result.tokens or 0
             for stage, step in work.steps.items():
                 (self.computed if step.computed else self.reused)[stage] += 1
-                self.stage_seconds[stage] += step.seconds  # type: ignore[assignment]
+                self.stage_seconds[stage] += step.seconds
         self.rows = sorted(
             [*self.rows, *map(_row, works)], key=lambda row: (row.error is None, row.name)
         )[:ROWS_KEPT]

@@ -137,9 +137,7 @@ def test_each_collection_gets_a_run_of_its_own(
 ) -> None:
     services.registry.collections.create(CollectionName("acme", "notes"), CollectionConfig())
     services.streams.publish(message(report), Priority.NORMAL)
-    services.streams.publish(
-        message(report, collection="notes", tenant="acme"), Priority.NORMAL
-    )
+    services.streams.publish(message(report, collection="notes", tenant="acme"), Priority.NORMAL)
 
     requests, _ = sensor.tick()
 

@@ -119,10 +119,11 @@ def ingest(
         on_batch=lambda so_far: context.log.info(so_far.summary()),
     )
     context.log.info("Done: %s", report.summary())
+    published = opened.registry.documents.totals(collection.key)
     for stage in selected:
         yield dg.MaterializeResult(
             asset_key=SPECS[stage].key,
-            metadata=metadata_of(report, stage),
+            metadata=metadata_of(report, stage, published),
             data_version=dg.DataVersion(
                 opened.registry.collections.data_version(collection.key, stage)
             ),

@@ -9,6 +9,7 @@ import dagster as dg
 from ingestion_pipeline.model.documents import Stage
 
 if TYPE_CHECKING:
+    from ingestion_pipeline.registry.documents import Totals
     from ingestion_pipeline.tasks.work import WorkReport
 
 TABLE_SCHEMA = dg.TableSchema(
@@ -23,8 +24,8 @@ TABLE_SCHEMA = dg.TableSchema(
 )
 
 
-def metadata_of(report: WorkReport, stage: Stage) -> dict[str, dg.MetadataValue]:
-    """Return what a materialisation of a stage's asset shows."""
+def metadata_of(report: WorkReport, stage: Stage, published: Totals) -> dict[str, dg.MetadataValue]:
+    """Return what a materialisation of a stage's asset shows: this run, then the collection."""
     rate = report.documents / report.seconds if report.seconds else 0.0
     return {
         "documents": dg.MetadataValue.int(report.documents),
@@ -38,6 +39,9 @@ def metadata_of(report: WorkReport, stage: Stage) -> dict[str, dg.MetadataValue]
         "stage_seconds": dg.MetadataValue.float(round(report.stage_seconds[stage], 3)),
         "run_seconds": dg.MetadataValue.float(round(report.seconds, 3)),
         "documents_per_second": dg.MetadataValue.float(round(rate, 2)),
+        "collection_documents": dg.MetadataValue.int(published.documents),
+        "collection_chunks": dg.MetadataValue.int(published.chunks),
+        "collection_tokens": dg.MetadataValue.int(published.tokens),
         "batch": _table(report),
     }
 
