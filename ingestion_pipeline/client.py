@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
 from ingestion_pipeline.model.collections import DEFAULT_TENANT, CollectionName
@@ -49,6 +49,16 @@ class IngestionClient:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.services = Services(settings or Settings())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened; a client that is used again opens it again."""
+        self.services.close()
 
     def launch_task(
         self,
@@ -144,8 +154,10 @@ class IngestionClient:
                 in_process = in_process or self.backend() is Backend.IN_PROCESS
                 probed_at = time.monotonic()
             if in_process:
-                self.work_here(task_ids)
-            time.sleep(POLL_SECONDS)
+                left = deadline - time.monotonic() if deadline is not None else None
+                self.work_here(task_ids, slice_seconds=left)
+            if not self._settled(task_ids):
+                time.sleep(POLL_SECONDS)
         found = {
             task.task_id: task
             for task in self.services.registry.tasks.find(task_ids=task_ids, with_messages=True)
@@ -159,8 +171,11 @@ class IngestionClient:
 
         return Backend.DAGSTER if daemon_is_alive(open_instance()) else Backend.IN_PROCESS
 
-    def work_here(self, task_ids: Sequence[str]) -> None:
-        """Take what waits in the tasks' collections through all stages, in this process."""
+    def work_here(self, task_ids: Sequence[str], *, slice_seconds: float | None = None) -> None:
+        """Take what waits in the tasks' collections through all stages, in this process.
+
+        After ``slice_seconds`` no further batch is begun.
+        """
         from ingestion_pipeline.tasks.work import WorkRequest, run
 
         tasks = self.services.registry.tasks.find(task_ids=task_ids)
@@ -169,7 +184,8 @@ class IngestionClient:
             {CollectionName(task.tenant, task.collection).key for task in open_tasks}
         ):
             collection = self.services.registry.collections.get(key)
-            request = WorkRequest(f"in-process-{uuid.uuid4().hex[:12]}", Backend.IN_PROCESS)
+            run_id = f"in-process-{uuid.uuid4().hex[:12]}"
+            request = WorkRequest(run_id, Backend.IN_PROCESS, slice_seconds=slice_seconds)
             run(self.services, collection, request)
 
     def events(self, task_id: str, after: str = "0-0") -> Iterator[TaskEvent]:

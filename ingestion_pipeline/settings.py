@@ -34,13 +34,25 @@ def dagster_home() -> Path:
 
 def child_environment(settings: Settings) -> dict[str, str]:
     """Return the environment of processes we start, so that all of them agree on every folder."""
-    return os.environ | {
+    return untracked_environment() | {
         "DAGSTER_HOME": str(dagster_home()),
         "INGEST_STATE_DIR": str(settings.state),
-        "DAGSTER_DISABLE_TELEMETRY": "yes",
-        "DO_NOT_TRACK": "1",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def untracked_environment() -> dict[str, str]:
+    """Return our environment with the telemetry of all libraries turned off."""
+    return os.environ | {
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+        "DO_NOT_TRACK": "1",
+        "SCARF_NO_ANALYTICS": "true",
+    }
+
+
+def library_default(name: str, value: str) -> None:
+    """Set a variable that a library reads when it is imported, unless the user set it."""
+    os.environ.setdefault(name, value)
 
 
 class Settings(BaseSettings):

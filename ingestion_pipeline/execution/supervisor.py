@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,8 +78,9 @@ def services(settings: Settings, port: int) -> Iterator[tuple[Addresses, list[Se
     workspace = str(project_dir() / "workspace.yaml")
     address = f"http://{HOST}:{port}"
     with ExitStack() as stack:
-        if settings.redis_url is None:
-            stack.enter_context(EmbeddedRedis(settings.state))
+        redis = EmbeddedRedis(settings.state) if settings.redis_url is None else None
+        if redis:
+            stack.enter_context(redis)
         fail_lost_runs(instance)
         # Runs after the processes were stopped: nobody shall take a stopped daemon for alive.
         stack.callback(instance.wipe_daemon_heartbeats)
@@ -90,7 +91,7 @@ def services(settings: Settings, port: int) -> Iterator[tuple[Addresses, list[Se
                 "daemon": ["dagster._daemon", "run", "-w", workspace],
             }.items()
         ]
-        stack.callback(_ask_to_end, started)  # all at once; then each is waited for
+        stack.callback(_ask_to_end, started, redis)  # all at once; then each is waited for
         _wait_until_serving(address, started)
         webserver_file = _webserver_file(settings)
         webserver_file.write_text(address)
@@ -135,10 +136,13 @@ def _process(name: str, command: Sequence[str], settings: Settings, log: Path) -
         process.communicate()
 
 
-def _ask_to_end(started: Sequence[Service]) -> None:
+def _ask_to_end(started: Sequence[Service], redis: EmbeddedRedis | None) -> None:
     for service in started:
         if service.process.stdin is not None:
             service.process.stdin.close()
+    if redis:
+        with suppress(IngestError):  # it may be what ended
+            redis.release_readers()  # the daemon ends when its sensor's wait for messages does
 
 
 def _wait_until_serving(address: str, started: Sequence[Service]) -> None:

@@ -7,7 +7,6 @@ Belongs here: opening, creating, publishing and dropping tables. Does not belong
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +24,7 @@ from ingestion_pipeline.indexing.schema import (
     table_schema,
 )
 from ingestion_pipeline.indexing.snapshot import Snapshot
+from ingestion_pipeline.settings import library_default
 
 if TYPE_CHECKING:
     from lancedb.db import LanceDBConnection
@@ -176,7 +176,7 @@ def drop_collection(uri: str, table: str) -> int:
 
 
 def _connect(uri: str) -> LanceDBConnection:
-    os.environ.setdefault("LANCEDB_LOG", "error")  # it warns on stderr of each table it creates
+    library_default("LANCEDB_LOG", "error")  # it warns on stderr of each table it creates
     import lancedb
 
     return cast("LanceDBConnection", lancedb.connect(uri))

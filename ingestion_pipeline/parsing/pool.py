@@ -27,6 +27,7 @@ from pydantic import ValidationError
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing.protocol import LENGTH, REPLY, Failure, Reply
+from ingestion_pipeline.settings import untracked_environment
 
 CHILD = (sys.executable, "-m", "ingestion_pipeline.parsing.child")
 
@@ -216,7 +217,7 @@ class _Child:
             stdout=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,  # Ctrl-C is the parent's to handle
-            env={**os.environ, "DO_NOT_TRACK": "1", "SCARF_NO_ANALYTICS": "true"},
+            env=untracked_environment(),
         )
         assert self._process.stdin is not None  # noqa: S101
         assert self._process.stdout is not None  # noqa: S101

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.collections import Collection, CollectionConfig, CollectionName
-from ingestion_pipeline.model.documents import Stage
+from ingestion_pipeline.model.documents import ErrorInfo, Stage
 from ingestion_pipeline.registry import multiset
 from ingestion_pipeline.registry.database import Database, insert_if_missing, now
 from ingestion_pipeline.registry.schema import collections, stage_versions
+from ingestion_pipeline.registry.tasks import TaskUpdate, fail_open_tasks
 
 
 class Collections:
@@ -81,10 +82,17 @@ class Collections:
                 )
         return self.get(key)
 
-    def delete(self, key: str) -> None:
-        """Forget a collection with its documents, stages and claims; its tasks remain."""
+    def delete(self, name: CollectionName) -> list[TaskUpdate]:
+        """Forget a collection with its documents, stages and claims.
+
+        Its tasks remain; those that are open fail, for nobody will carry them out.
+        """
+        error = ErrorInfo(
+            kind=ErrorKind.NOT_FOUND, message=f"the collection {name.key!r} was deleted"
+        )
         with self._database.write() as connection:
-            connection.execute(collections.delete().where(collections.c.key == key))
+            connection.execute(collections.delete().where(collections.c.key == name.key))
+            return fail_open_tasks(connection, name, error)
 
     def data_version(self, key: str, stage: Stage) -> str:
         """Return a hash of which result of ``stage`` each document of the collection has."""

@@ -94,6 +94,15 @@ class Documents:
             for part in _parts(document_ids):
                 connection.execute(forced.where(documents.c.document_id.in_(part)))
 
+    def require(self, collection_key: str, document_ids: Sequence[str]) -> None:
+        """Make sure that the collection has all of these documents.
+
+        Raises:
+            PermanentError: of kind ``not_found``.
+        """
+        with self._database.read() as connection:
+            require_known(connection, collection_key, document_ids)
+
     def count_stale(self, collection_key: str, recipe: str) -> int:
         """Return how many documents a reindex of ``stale`` would take."""
         selection = Selection(ReindexOnly.STALE, recipe)

@@ -223,6 +223,21 @@ def settle_tasks(connection: sa.Connection, task_ids: Sequence[str]) -> list[Tas
     return updates
 
 
+def fail_open_tasks(
+    connection: sa.Connection, name: CollectionName, error: ErrorInfo
+) -> list[TaskUpdate]:
+    """End whatever of a collection is not final."""
+    query = sa.select(tasks.c.task_id).where(
+        tasks.c.tenant == name.tenant,
+        tasks.c.collection == name.name,
+        tasks.c.state.not_in(FINAL_STATES),
+    )
+    updates: list[TaskUpdate] = []
+    for task_id in connection.scalars(query).all():
+        updates += _end(connection, task_id, TaskState.FAILED, "", error)
+    return updates
+
+
 def add_messages(connection: sa.Connection, updates: Sequence[TaskUpdate]) -> None:
     """Append the updates' messages to their tasks, in the seed's form ``HH:MM:SS text``."""
     at = f"{datetime.now(UTC):%H:%M:%S}"

@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
+from ingestion_pipeline.streams.connection import connect, redis_errors
 
 START_SECONDS = 60.0
 """How long loading the append-only file may take before a start counts as failed."""
@@ -96,6 +97,13 @@ class EmbeddedRedis:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def release_readers(self) -> None:
+        """Have all clients that wait for something to arrive go on at once, with nothing."""
+        with connect(f"unix://{self.socket}") as client, redis_errors(client):
+            for waiting in client.client_list():
+                if "b" in waiting["flags"]:
+                    client.client_unblock(waiting["id"])
 
     def __enter__(self) -> Self:
         self.start()

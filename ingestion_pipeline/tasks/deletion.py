@@ -5,6 +5,7 @@ from __future__ import annotations
 from ingestion_pipeline.errors import ErrorKind, TransientError
 from ingestion_pipeline.indexing import drop_collection
 from ingestion_pipeline.model.collections import CollectionName
+from ingestion_pipeline.tasks.events import tell
 from ingestion_pipeline.tasks.services import Services
 
 
@@ -22,7 +23,7 @@ def delete_collection(services: Services, name: CollectionName) -> None:
             f"a run works on collection {name.key!r}: try again when it has ended",
         )
     # The registry first: what is left over after a crash belongs to nobody and is found by nobody.
-    services.registry.collections.delete(collection.key)
+    tell(services.events, services.registry.collections.delete(collection.name))
     drop_collection(services.settings.lancedb_address, name.table)
     for kind in ("objects", "artifacts"):
         for key in list(services.store.keys(f"{kind}/{name.tenant}/{name.name}")):

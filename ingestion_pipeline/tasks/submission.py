@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError, TransientError
+from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import ErrorInfo, Stage, document_id
 from ingestion_pipeline.model.tasks import Priority, ReindexOnly, TaskMessage, TaskType

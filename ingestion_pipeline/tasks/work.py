@@ -154,6 +154,7 @@ def _mark(
     if request.only is None:
         return
     documents = services.registry.documents
+    documents.require(collection.key, request.document_ids)
     if request.whole:
         recipe = recipes[Stage.INDEXED]
         documents.request(

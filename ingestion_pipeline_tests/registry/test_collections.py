@@ -7,6 +7,7 @@ import pytest
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.collections import CollectionConfig, CollectionName
 from ingestion_pipeline.model.documents import STAGES, DocumentState, Stage
+from ingestion_pipeline.model.tasks import TaskState
 from ingestion_pipeline.registry.registry import Registry
 from ingestion_pipeline_tests.registry.steps import (
     KEY,
@@ -106,23 +107,26 @@ def test_configuration_that_cannot_be_is_refused_and_changes_nothing(
 
 
 def test_deleting_a_collection_takes_all_but_its_tasks_with_it(registry: Registry) -> None:
-    (task_id,) = submit(registry, "a.txt")
+    (done_before,) = submit(registry, "a.txt")
     work_off(registry)
-    submit(registry, "b.txt")
+    (running,) = submit(registry, "b.txt")
     taken(registry)
 
-    registry.collections.delete(KEY)
+    (update,) = registry.collections.delete(CollectionName("default", KEY))
 
     assert registry.collections.all() == []
     assert registry.documents.find(KEY) == []
     assert registry.claims.live_runs() == {}
-    assert registry.tasks.get(task_id).collection == KEY
+    assert update.task_id == running
+    assert registry.tasks.get(done_before).state is TaskState.SUCCEEDED
+    assert registry.tasks.get(running).state is TaskState.FAILED
+    assert registry.tasks.get(running).messages[-1].endswith("'docs' was deleted")
 
 
 def test_a_run_whose_collection_was_deleted_records_nothing(registry: Registry) -> None:
     submit(registry, "a.txt")
     claim = taken(registry)
-    registry.collections.delete(KEY)
+    registry.collections.delete(CollectionName("default", KEY))
 
     assert registry.claims.record(claim, [done(claim.documents[0])]) == ([], [id_of("a.txt")])
     registry.claims.release(claim.claim_id)
@@ -150,7 +154,7 @@ def test_data_versions_do_not_depend_on_the_order_of_work(registry: Registry) ->
     submit(registry, "a.txt", "b.txt", "c.txt")
     work_off(registry)
     before = versions(registry)
-    registry.collections.delete(KEY)
+    registry.collections.delete(CollectionName("default", KEY))
     registry.collections.ensure(CollectionName("default", KEY))
 
     for name in ("c.txt", "b.txt", "a.txt"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -362,6 +363,34 @@ def test_a_task_our_own_client_registered_before_is_left_as_it_is(
     received(services)
 
     assert only_task(services).batch_id == "batch"
+
+
+def test_nothing_that_a_message_holds_can_stop_intake_on_postgresql(
+    settings: Settings, postgres_url: str
+) -> None:
+    settings = settings.model_copy(update={"database_url": postgres_url})
+    nasty = "\u0000\ud800\n" + "x" * 500
+    with closing(FakeServices(settings)) as services:
+        services.registry.collections.ensure(CollectionName("default", "nasty"))
+        message = {"type": "ingest", "collection": "nasty", "source": {"uri": URL}}
+        for fields in (
+            {"collection": nasty},
+            {"collection": "c" * 300},
+            {"tenant": "t" * 300},
+            {"options": {nasty: nasty}},
+            {"source": {"uri": URL + "#" + nasty}},
+            {"source": {"uri": "file:///" + nasty}},
+            {"source": {"uri": URL, "name": nasty[:300]}},
+            {"source": None, "document_id": "d" * 128},
+            {"task_id": "t" * 128},
+        ):
+            send(services, **message | fields)
+
+        outcome = received(services)
+
+        assert outcome.accepted + outcome.dead_lettered == 9
+        assert services.streams.status().length == 0
+        assert services.registry.tasks.get("t" * 128).state is TaskState.WAITING
 
 
 def _dies(*_: object) -> None:

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from dagster._daemon.types import DaemonHeartbeat
+
+from ingestion_pipeline.execution.runs import (
+    RunCounts,
+    count_runs,
+    daemon_is_alive,
+    fail_lost_runs,
+    runs_by_collection,
+)
+from ingestion_pipeline_tests.execution.runs import record_run, record_start
+
+Status = dg.DagsterRunStatus
+ENDED = (Status.SUCCESS, Status.FAILURE, Status.CANCELED)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.mark.parametrize("status", [Status.NOT_STARTED, Status.QUEUED, Status.STARTING])
+def test_a_run_that_is_still_to_come_counts(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
+    record_run(instance, status)
+
+    assert runs_by_collection(instance, {}) == {"papers": 1}
+
+
+@pytest.mark.parametrize("status", ENDED)
+def test_a_run_that_has_ended_does_not_count(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
+    record_run(instance, status)
+
+    assert runs_by_collection(instance, {}) == {}
+
+
+def test_a_run_counts_while_it_holds_a_lease_and_for_a_minute_without(
+    instance: dg.DagsterInstance,
+) -> None:
+    old, new = (record_run(instance, Status.STARTED) for _ in range(2))
+    record_start(instance, old, seconds_ago=3600)
+    record_start(instance, new, seconds_ago=5)
+
+    assert runs_by_collection(instance, {"papers": {old.run_id}})["papers"] == 2
+    assert runs_by_collection(instance, {"papers": set()})["papers"] == 1
+
+
+def test_runs_are_counted_for_each_collection_and_those_of_none_are_left_out(
+    instance: dg.DagsterInstance,
+) -> None:
+    for collection in ("papers", "papers", "acme/notes", None):
+        record_run(instance, Status.QUEUED, collection)
+
+    assert runs_by_collection(instance, {}) == {"papers": 2, "acme/notes": 1}
+
+
+def test_status_tells_queued_from_running(instance: dg.DagsterInstance) -> None:
+    for status in (Status.QUEUED, Status.STARTING, Status.STARTED, *ENDED):
+        record_run(instance, status)
+
+    assert count_runs(instance) == RunCounts(queued=2, running=1)
+
+
+@pytest.mark.parametrize(("seconds_ago", "alive"), [(1, True), (50, True), (70, False)])
+def test_a_daemon_is_alive_while_its_sensors_beat(
+    instance: dg.DagsterInstance, seconds_ago: float, alive: bool
+) -> None:
+    instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - seconds_ago, "SENSOR", "d-1"))
+
+    assert daemon_is_alive(instance) is alive
+
+
+def test_without_a_beat_no_daemon_is_alive(instance: dg.DagsterInstance) -> None:
+    assert not daemon_is_alive(instance)
+
+
+@pytest.mark.parametrize("status", [Status.NOT_STARTED, Status.STARTING, Status.STARTED])
+def test_a_run_whose_services_are_gone_has_failed_and_says_why(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
+    run = record_run(instance, status)
+
+    fail_lost_runs(instance)
+
+    assert instance.get_run_by_id(run.run_id).status is Status.FAILURE
+    events = [entry.dagster_event for entry in instance.all_logs(run.run_id)]
+    assert any("ended with the services" in (event.message or "") for event in events if event)
+
+
+def test_a_run_that_was_being_stopped_when_its_services_went_is_canceled(
+    instance: dg.DagsterInstance,
+) -> None:
+    run = record_run(instance, Status.CANCELING)
+
+    fail_lost_runs(instance)
+
+    assert instance.get_run_by_id(run.run_id).status is Status.CANCELED
+
+
+def test_runs_that_wait_or_ended_or_have_a_process_of_their_own_are_left_alone(
+    instance: dg.DagsterInstance,
+) -> None:
+    others = [record_run(instance, status) for status in (Status.QUEUED, *ENDED)]
+    others.append(record_run(instance, Status.STARTED, launched=False))
+
+    fail_lost_runs(instance)
+
+    assert [instance.get_run_by_id(run.run_id).status for run in others] == [
+        Status.QUEUED,
+        *ENDED,
+        Status.STARTED,
+    ]
