@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -211,6 +212,9 @@ class _Child:
     """A child process and the pipes to it. Used by one thread at a time, but for ``kill``."""
 
     def __init__(self, command: Sequence[str]) -> None:
+        # Linux counts to a new process what its parent held when it was started; only what goes
+        # beyond that tells anything about the child.
+        self._inherited_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command,
             stdin=subprocess.PIPE,
@@ -271,14 +275,15 @@ class _Child:
         """Make sure that nothing is left of the child.
 
         Returns:
-            How it ended, in words, and the most memory it held, in bytes.
+            How it ended, in words, and the most memory it held, in bytes, 0 if that is unknown.
         """
         with self._reaping:
             if self._process.returncode is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 _, status, usage = os.wait4(self._process.pid, 0)
                 self._process.returncode = os.waitstatus_to_exitcode(status)
-                self._peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+                if usage.ru_maxrss > self._inherited_peak:
+                    self._peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         self._requests.close()
         self._replies.close()
         code = self._process.returncode

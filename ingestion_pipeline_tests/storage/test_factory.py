@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
-from ingestion_pipeline.storage import open_store
+from ingestion_pipeline.storage import factory, open_store
 from ingestion_pipeline.storage.local import LocalStore
 from ingestion_pipeline.storage.s3 import S3Store
 
@@ -22,7 +22,7 @@ def test_a_path_is_a_folder(tmp_path: Path) -> None:
 def test_a_relative_path_starts_at_the_top_level_of_the_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setattr(factory, "project_dir", lambda: tmp_path)
     monkeypatch.chdir("/")
     open_store("some/store").put("key", b"")
     assert (tmp_path / "some" / "store" / "key").exists()
