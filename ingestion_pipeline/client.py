@@ -156,8 +156,7 @@ class IngestionClient:
             if in_process:
                 left = deadline - time.monotonic() if deadline is not None else None
                 self.work_here(task_ids, slice_seconds=left)
-            if not self._settled(task_ids):
-                time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
         found = {
             task.task_id: task
             for task in self.services.registry.tasks.find(task_ids=task_ids, with_messages=True)
@@ -241,6 +240,7 @@ class IngestionClient:
 
         known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
         index, embedder = self.services.index(known), self.services.embedder(known)
+        search(index, embedder, "load the model before the clock runs", SearchMode(mode), 1)
         return evaluate(
             lambda question, depth: search(index, embedder, question, SearchMode(mode), depth),
             read_questions(queries),

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ingestion_pipeline.settings import project_dir
+from ingestion_pipeline_tests.pipeline.lab import ASSETS, CHECKS
 
 TOOLS = {
     "list": ["dg", "list", "defs", "--json"],
@@ -60,12 +61,17 @@ def test_the_tool_is_content(said: dict[str, tuple[int, str, str]], tool: str) -
 def test_dg_lists_every_definition(said: dict[str, tuple[int, str, str]]) -> None:
     listed = json.loads(said["list"][1])
 
-    assert {asset["key"] for asset in listed["assets"]} == {
-        "source_documents",
-        "parsed_documents",
-        "chunks",
-        "chunk_embeddings",
-        "vector_index",
+    assert {
+        kind: sorted(each.get("name") or each["asset_key"] for each in found)
+        for kind, found in listed.items()
+        if found
+    } == {
+        "assets": sorted(ASSETS),
+        "asset_checks": sorted(CHECKS),
+        "jobs": ["ingest_job", "reindex_job"],
+        "resources": ["services"],
+        "schedules": ["nightly_reindex_schedule"],
+        "sensors": ["task_stream_sensor"],
     }
 
 

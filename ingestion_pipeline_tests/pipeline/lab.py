@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -69,7 +68,7 @@ class Lab:
         **config: Any,
     ) -> Ran:
         """Materialise assets with their checks; all of them if none is named."""
-        result = self.defs.get_implicit_global_asset_job_def().execute_in_process(
+        result = self.defs.resolve_implicit_global_asset_job_def().execute_in_process(
             run_config={"ops": {"ingest": {"config": config}}},
             instance=instance or self.instance,
             partition_key=collection,
@@ -111,18 +110,15 @@ class Ran:
     def versions(self) -> dict[str, str]:
         """The data version of each materialised asset."""
         return {
-            event.asset_key.to_user_string(): event.materialization.tags["dagster/data_version"]
-            for event in self._materialised
+            asset: event.tags["dagster/data_version"]
+            for asset, event in self._materialisations.items()
         }
 
     def metadata(self, asset: str) -> dict[str, Any]:
         """Return the metadata of an asset's materialisation as plain values."""
-        (event,) = [
-            event for event in self._materialised if event.asset_key.to_user_string() == asset
-        ]
         return {
             name: value.value if hasattr(value, "value") else value
-            for name, value in event.materialization.metadata.items()
+            for name, value in self._materialisations[asset].metadata.items()
         }
 
     def computed(self) -> dict[str, int]:
@@ -145,8 +141,11 @@ class Ran:
         )
 
     @property
-    def _materialised(self) -> Sequence[Any]:
-        return [
-            event.step_materialization_data
-            for event in self.result.get_asset_materialization_events()
-        ]
+    def _materialisations(self) -> dict[str, dg.AssetMaterialization]:
+        return {
+            event.materialization.asset_key.to_user_string(): event.materialization
+            for event in (
+                event.step_materialization_data
+                for event in self.result.get_asset_materialization_events()
+            )
+        }

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from ingestion_pipeline.errors import ErrorKind, LeaseLostError
 from ingestion_pipeline.model.collections import CollectionName
@@ -11,6 +12,7 @@ from ingestion_pipeline.model.documents import STAGES, DocumentState, Stage
 from ingestion_pipeline.model.tasks import Priority, TaskState
 from ingestion_pipeline.registry.claims import HEAD_START_SECONDS
 from ingestion_pipeline.registry.registry import Registry
+from ingestion_pipeline.registry.schema import claims, documents
 from ingestion_pipeline_tests.registry.steps import (
     KEY,
     column,
@@ -384,6 +386,20 @@ def test_a_version_submitted_meanwhile_is_not_overwritten(registry: Registry) ->
     assert document.object_key != "objects/old"
     assert document.state is DocumentState.PENDING
     assert task_state(registry, second) is TaskState.WAITING
+
+
+def test_a_request_in_the_same_instant_as_the_claim_is_not_lost(registry: Registry) -> None:
+    submit(registry, "a.txt")
+    claim = taken(registry)
+    (second,) = submit(registry, "a.txt", version="2")
+    with registry.database.write() as connection:
+        claimed_at = sa.select(claims.c.created_at).scalar_subquery()
+        connection.execute(documents.update().values(requested_at=claimed_at))
+
+    record(registry, claim, done(claim.documents[0]))
+
+    assert work_off(registry) == ["a.txt"]
+    assert task_state(registry, second) is TaskState.SUCCEEDED
 
 
 def test_a_fetch_asked_for_meanwhile_is_not_forgotten(registry: Registry) -> None:

@@ -68,6 +68,23 @@ def test_stopping_removes_the_socket_and_ends_the_process(folder: Path) -> None:
     server.stop()
 
 
+def test_clients_that_wait_can_be_released(folder: Path) -> None:
+    with EmbeddedRedis(folder) as server:
+        streams = TaskStreams(connect(url(server)), "c-1")
+        streams.ensure_groups()
+        found: list[object] = []
+        reader = threading.Thread(target=lambda: found.append(streams.read(10, 30)))
+        reader.start()
+        with connect(url(server)) as client:
+            while not client.info("clients")["blocked_clients"]:
+                time.sleep(0.01)
+
+        server.release_readers()
+
+        reader.join(timeout=5)
+        assert found == [[]]
+
+
 def test_a_running_server_is_used_and_not_owned(folder: Path) -> None:
     with EmbeddedRedis(folder) as owner:
         with EmbeddedRedis(folder) as guest:

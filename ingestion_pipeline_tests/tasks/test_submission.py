@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
-from ingestion_pipeline.model.collections import Collection
+from ingestion_pipeline.model.collections import Collection, CollectionName
 from ingestion_pipeline.model.tasks import Priority, ReindexOnly, Task, TaskState, TaskType
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.tasks import submission
@@ -103,7 +104,6 @@ def test_a_hidden_file_that_is_named_is_taken(
 
 
 def test_an_empty_folder_gives_no_task(tmp_path: Path, submitted: Submit) -> None:
-    assert submitted(tmp_path / "sources") == submitted(tmp_path) == [] or True
     (tmp_path / "empty").mkdir()
 
     assert submitted(tmp_path / "empty") == []
@@ -259,17 +259,16 @@ def test_a_url_is_registered_to_be_fetched(services: FakeServices, submitted: Su
         ("https://example.com/", "example.com"),
         ("https://example.com/a/b/", "b"),
         ("https://example.com/a%2Fb.txt", "b.txt"),
-        ("https://example.com/..%2F..%2F", "example.com"),
+        ("https://example.com/..%2F..%2F", "document"),
         ("s3://bucket/a/100%25.txt", "100%25.txt"),
     ],
 )
 def test_a_url_gives_a_name_to_show(
     services: FakeServices, submitted: Submit, url: str, name: str
 ) -> None:
-    (task,) = submitted(url)
+    submitted(url)
 
-    assert task.error is None
-    assert names(services) in ([name], ["document"])
+    assert names(services) == [name]
 
 
 def test_unknown_options_are_refused_before_anything_is_accepted(
@@ -293,12 +292,8 @@ def test_options_and_priority_travel_with_the_task(
 
 
 def test_submitting_does_not_need_redis(settings: Settings, write: Any, tmp_path: Path) -> None:
-    from contextlib import closing
-
     away = settings.model_copy(update={"redis_url": f"unix://{tmp_path / 'none.sock'}"})
     with closing(FakeServices(away)) as services:
-        from ingestion_pipeline.model.collections import CollectionName
-
         collection, _ = services.registry.collections.ensure(CollectionName("default", "docs"))
         submit(services, collection, [write("a.txt")], Priority.NORMAL, {})
         submit_reindex(services, collection, ReindexOnly.ALL)

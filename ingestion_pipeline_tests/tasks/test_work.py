@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import STAGES, Document, DocumentState, Stage
 from ingestion_pipeline.model.tasks import Backend, Priority, ReindexOnly, Task, TaskState
 from ingestion_pipeline.settings import Settings
+from ingestion_pipeline.stages import run as stages_run
 from ingestion_pipeline.tasks import work
 from ingestion_pipeline.tasks.submission import submit, submit_reindex
 from ingestion_pipeline.tasks.work import WorkReport, WorkRequest, run
@@ -312,17 +312,16 @@ def test_after_a_batch_was_lost_while_it_was_parsed_the_next_one_is_parsed(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.submit("a.txt", "b.txt", "c.txt")
-    parse, calls = work.stages_run.parsed.run, []
+    parse, calls = stages_run.parsed.run, []
 
-    def slow_once(*arguments: Any) -> Any:
+    def lost_at_first(*arguments: Any) -> Any:
         calls.append(1)
         if len(calls) == 1:
-            (claim_id,) = [1]
-            desk.services.registry.claims.release(claim_id)
+            desk.services.registry.claims.release_runs(["run"])
             raise LeaseLostError("noticed while parsing")
         return parse(*arguments)
 
-    monkeypatch.setattr(work.stages_run.parsed, "run", slow_once)
+    monkeypatch.setattr(stages_run.parsed, "run", lost_at_first)
 
     report = desk.run()
 
@@ -406,10 +405,9 @@ def test_a_report_names_so_many_documents_and_counts_all(
 def test_documents_that_did_not_change_are_reported_as_such(desk: Desk) -> None:
     desk.submit("a.txt")
     desk.run()
-    request = replace(WorkRequest("run", Backend.IN_PROCESS), only=ReindexOnly.STALE)
-    desk.run(only=request.only, document_ids=(desk.documents()["a.txt"].document_id,))
+    identity = desk.documents()["a.txt"].document_id
 
-    report = desk.run(only=ReindexOnly.STALE, document_ids=(desk.documents()["a.txt"].document_id,))
+    report = desk.run(only=ReindexOnly.STALE, document_ids=(identity,))
 
     assert (report.documents, report.changed, report.chunks) == (1, 0, 0)
     assert report.rows[0].outcome == "unchanged"

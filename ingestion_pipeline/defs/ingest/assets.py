@@ -17,64 +17,65 @@ from ingestion_pipeline.stages.versions import CODE_VERSIONS
 
 OWNERS = ["team:ingestion"]
 
-source_documents = dg.AssetSpec(
+
+def _spec(
+    key: str, stage: Stage, kinds: set[str], description: str, upstream: dg.AssetSpec | None = None
+) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key,
+        deps=[upstream] if upstream else [],
+        group_name="ingest",
+        description=description,
+        kinds=kinds,
+        owners=OWNERS,
+        code_version=CODE_VERSIONS[stage],
+        skippable=True,
+    )
+
+
+source_documents = _spec(
     "source_documents",
-    group_name="ingest",
-    description="Which documents and versions a collection has.\n\n"
+    Stage.SOURCED,
+    {"python"},
+    "Which documents and versions a collection has.\n\n"
     "Reads: bytes that clients stored, or the sources that tasks name. Writes: the object store "
     "and the registry.",
-    kinds={"python"},
-    owners=OWNERS,
-    code_version=CODE_VERSIONS[Stage.SOURCED],
-    skippable=True,
 )
-parsed_documents = dg.AssetSpec(
+parsed_documents = _spec(
     "parsed_documents",
-    deps=[source_documents],
-    group_name="ingest",
-    description="Documents as typed elements with headings, pages and tables.\n\n"
+    Stage.PARSED,
+    {"python", "json"},
+    "Documents as typed elements with headings, pages and tables.\n\n"
     "Reads: source bytes. Writes: the artifact store. Each parse runs in a child process with a "
     "limit on time and memory.",
-    kinds={"python", "json"},
-    owners=OWNERS,
-    code_version=CODE_VERSIONS[Stage.PARSED],
-    skippable=True,
+    upstream=source_documents,
 )
-chunks = dg.AssetSpec(
+chunks = _spec(
     "chunks",
-    deps=[parsed_documents],
-    group_name="ingest",
-    description="Passages under the embedding model's token limit.\n\n"
+    Stage.CHUNKED,
+    {"python", "json"},
+    "Passages under the embedding model's token limit.\n\n"
     "Reads: parsed documents, chunk size and overlap of the collection. Writes: the artifact "
     "store.",
-    kinds={"python", "json"},
-    owners=OWNERS,
-    code_version=CODE_VERSIONS[Stage.CHUNKED],
-    skippable=True,
+    upstream=parsed_documents,
 )
-chunk_embeddings = dg.AssetSpec(
+chunk_embeddings = _spec(
     "chunk_embeddings",
-    deps=[chunks],
-    group_name="ingest",
-    description="A vector for each chunk, with the document's title weighted in.\n\n"
+    Stage.EMBEDDED,
+    {"pytorch", "arrow"},
+    "A vector for each chunk, with the document's title weighted in.\n\n"
     "Reads: chunks, embedding model and title weight of the collection. Writes: the artifact "
     "store (Arrow).",
-    kinds={"pytorch", "arrow"},
-    owners=OWNERS,
-    code_version=CODE_VERSIONS[Stage.EMBEDDED],
-    skippable=True,
+    upstream=chunks,
 )
-vector_index = dg.AssetSpec(
+vector_index = _spec(
     "vector_index",
-    deps=[chunk_embeddings],
-    group_name="ingest",
-    description="What readers search: text and vectors of every published chunk.\n\n"
+    Stage.INDEXED,
+    {"lancedb"},
+    "What readers search: text and vectors of every published chunk.\n\n"
     "Reads: chunks and vectors. Writes: the collection's LanceDB table, each batch of documents "
     "in one atomic commit.",
-    kinds={"lancedb"},
-    owners=OWNERS,
-    code_version=CODE_VERSIONS[Stage.INDEXED],
-    skippable=True,
+    upstream=chunk_embeddings,
 )
 
 SPECS = {
@@ -108,7 +109,7 @@ def ingest(
         opened,
         collection,
         WorkRequest(
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             backend=Backend.DAGSTER,
             stages=selected,
             only=None if config.waiting_only else config.only.value,
