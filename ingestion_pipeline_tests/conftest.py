@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from ingestion_pipeline.parsing import ParserPool
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.streams.connection import connect
 from ingestion_pipeline.streams.embedded import EmbeddedRedis
@@ -50,7 +51,18 @@ def postgres_url() -> Iterator[str]:
             tempfile.TemporaryDirectory(prefix="ingest-") as folder,
             get_server(Path(folder) / "data", cleanup_mode="stop") as server,
         ):
+            server.psql(
+                "ALTER SYSTEM SET fsync = off; ALTER SYSTEM SET synchronous_commit = off;"
+                "SELECT pg_reload_conf();"
+            )
             yield server.get_uri().replace("postgresql://", "postgresql+psycopg2://")
+
+
+@pytest.fixture(scope="session")
+def parsers() -> Iterator[ParserPool]:
+    """Parser children, started once."""
+    with ParserPool(workers=2, timeout_seconds=30, memory_bytes=2 * 1024**3) as pool:
+        yield pool
 
 
 @pytest.fixture
@@ -60,13 +72,11 @@ def settings(tmp_path: Path, redis_url: str) -> Settings:
         state_dir=tmp_path / "state",
         redis_url=redis_url,
         doc_bulk_size=8,
-        max_concurrent_chunk_builders=1,
-        parse_timeout_seconds=30,
     )
 
 
 @pytest.fixture
-def services(settings: Settings) -> Iterator[FakeServices]:
+def services(settings: Settings, parsers: ParserPool) -> Iterator[FakeServices]:
     """The real services, with a fake embedding model."""
-    with closing(FakeServices(settings)) as opened:
+    with closing(FakeServices(settings, parsers)) as opened:
         yield opened

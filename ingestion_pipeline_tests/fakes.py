@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from ingestion_pipeline.embedding import Tokenizer, model_folder
-from ingestion_pipeline.settings import PACKAGED_MODEL
+from ingestion_pipeline.parsing import ParserPool
+from ingestion_pipeline.settings import PACKAGED_MODEL, Settings
+from ingestion_pipeline.stages.work import Tools
 from ingestion_pipeline.tasks.services import Services
 
 if TYPE_CHECKING:
@@ -53,11 +57,20 @@ class FakeEmbedder:
 
 
 class FakeServices(Services):
-    """The real services with the fake model; a collection may name another one."""
+    """The real services with the fake model and parser children that were started before.
 
-    def __init__(self, *arguments: object, **options: object) -> None:
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+    A collection may name another model.
+    """
+
+    def __init__(self, settings: Settings, parsers: ParserPool) -> None:
+        super().__init__(settings)
+        self.parsers = parsers
         self.embedders: dict[str, FakeEmbedder] = {}
+
+    @contextmanager
+    def tools(self, collection: Collection) -> Iterator[Tools]:
+        with super().tools(collection) as tools:
+            yield replace(tools, parsers=self.parsers)
 
     def embedder(self, collection: Collection) -> Embedder:
         name = collection.config.embedding_model or "fake"

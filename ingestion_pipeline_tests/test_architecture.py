@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import ingestion_pipeline
+from ingestion_pipeline.settings import Settings, child_environment, untracked_environment
 
 PACKAGE = Path(ingestion_pipeline.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -114,40 +115,49 @@ def test_every_package_and_module_has_its_layer() -> None:
     assert {part_of(path) for path in MODULES} - {"__init__"} <= known
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_imports_from_layers_below_its_own_only(path: Path) -> None:
-    part = part_of(path)
-    if part == "__init__":
-        assert own_imports(path) == {"client"}, "the package shows its client"
-        return
-    others = own_imports(path) - {part}
-    allowed = GROUND if part in GROUND else set().union(*LAYERS[: layer_of(part)])
+def test_modules_import_from_layers_below_their_own_only() -> None:
+    wrong = {}
+    for path in MODULES:
+        part = part_of(path)
+        if part == "__init__":
+            allowed = {"client"}  # which the package shows
+        elif part in GROUND:
+            allowed = GROUND
+        else:
+            allowed = set().union(*LAYERS[: layer_of(part)])
+        wrong[name_of(path)] = own_imports(path) - allowed - {part}
 
-    assert others <= allowed
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_only_the_outer_layers_know_dagster(path: Path) -> None:
-    uses_dagster = any(name.partition(".")[0].startswith("dagster") for name in imports(path))
-
-    assert not uses_dagster or part_of(path) in MAY_IMPORT_DAGSTER
+    assert _found(wrong) == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_every_module_says_what_it_is(path: Path) -> None:
-    assert (ast.get_docstring(tree(path)) or "").strip()
+def test_only_the_outer_layers_know_dagster() -> None:
+    inner = [path for path in MODULES if part_of(path) not in MAY_IMPORT_DAGSTER]
+
+    assert _found({name_of(path): _third_party(path, "dagster") for path in inner}) == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_only_the_settings_read_the_environment(path: Path) -> None:
-    read = {
-        node.attr
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv")
-    }
-    read |= {name for name in imports(path) if name in ("os.environ", "os.getenv")}
+def test_only_parser_children_may_load_libraries_that_report_home() -> None:
+    others = [path for path in MODULES if part_of(path) != "parsing"]
 
-    assert not read or part_of(path) == "settings"
+    assert _found({name_of(path): _third_party(path, "unstructured") for path in others}) == {}
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [
+        name_of(path) for path in MODULES if not (ast.get_docstring(tree(path)) or "").strip()
+    ]
+
+    assert silent == []
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    reads = {}
+    for path in MODULES:
+        attributes = {node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
+        names = {name.rpartition(".")[2] for name in imports(path) if name.startswith("os.")}
+        reads[name_of(path)] = (attributes | names) & {"environ", "environb", "getenv"}
+
+    assert set(_found(reads)) == {"settings.py"}
 
 
 def test_loading_the_definitions_loads_nothing_heavy() -> None:
@@ -190,19 +200,18 @@ def test_dagster_sends_nothing_to_anyone() -> None:
 
 
 def test_processes_that_we_start_send_nothing_to_anyone(tmp_path: Path) -> None:
-    from ingestion_pipeline.settings import Settings, child_environment, untracked_environment
-
     for environment in (untracked_environment(), child_environment(Settings(state_dir=tmp_path))):
         assert environment["DO_NOT_TRACK"] == "1"
         assert environment["SCARF_NO_ANALYTICS"] == "true"
         assert environment["DAGSTER_DISABLE_TELEMETRY"] == "yes"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_only_parser_children_may_load_libraries_that_report_home(path: Path) -> None:
-    loads = any(name.partition(".")[0] == "unstructured" for name in imports(path))
+def _third_party(path: Path, prefix: str) -> set[str]:
+    return {name for name in imports(path) if name.startswith(prefix)}
 
-    assert not loads or part_of(path) == "parsing"
+
+def _found(by_module: dict[str, set[str]]) -> dict[str, set[str]]:
+    return {module: names for module, names in by_module.items() if names}
 
 
 def _output(program: str) -> str:

@@ -19,7 +19,7 @@ COLLECTION = "samples"
 QUESTIONS = (
     "How long do I have to hand in receipts after a business trip?",
     "What caused the outage and how long did it last?",
-    "Who has to approve an expensive purchase?",
+    "My laptop was stolen on the train. How quickly do I have to tell someone?",
 )
 REQUIRED_RECALL = 0.9
 TIMEOUT_SECONDS = 300

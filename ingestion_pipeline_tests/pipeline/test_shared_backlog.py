@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
 from pathlib import Path
 
-import dagster as dg
+import pytest
 
 from ingestion_pipeline.model.tasks import TaskState
-from ingestion_pipeline_tests.fakes import FakeServices
+from ingestion_pipeline.settings import Settings, project_dir
 from ingestion_pipeline_tests.pipeline.lab import CHECKS, Lab
 
 DOCUMENTS = 40
 
 
-def test_two_runs_at_once_share_the_backlog(services: FakeServices, tmp_path: Path) -> None:
-    with dg.instance_for_test() as instance:
-        lab = Lab(services, instance, tmp_path / "sources")
-        lab.submit(
-            *(lab.write(f"{number:02}.txt", f"Number {number}.") for number in range(DOCUMENTS))
-        )
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"doc_bulk_size": 4})
 
-        with ThreadPoolExecutor(2) as pool:
-            first, second = pool.map(lambda _: lab.run(), range(2))
 
-    assert first.success
-    assert second.success
-    shares = [ran.metadata("vector_index")["documents"] for ran in (first, second)]
+def test_two_runs_at_once_share_the_backlog(lab: Lab, settings: Settings) -> None:
+    lab.submit(
+        *(lab.write(f"{number:02}.txt", f"Number {number}.") for number in range(DOCUMENTS))
+    )
+    runs = [_started(settings) for _ in range(2)]
+    for run in runs:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+
+    shares = []
+    for run in runs:
+        assert run.stdin is not None
+        run.stdin.write("go\n")
+        run.stdin.flush()
+    for run in runs:
+        documents, success = run.communicate(timeout=120)[0].split()
+        assert success == "True"
+        shares.append(int(documents))
+
     assert sum(shares) == DOCUMENTS
+    assert all(shares), "each of them took a part"
     assert lab.indexed() == {f"{number:02}.txt": 1 for number in range(DOCUMENTS)}
-    for task in services.registry.tasks.find():
+    for task in lab.services.registry.tasks.find():
         assert (task.state, task.attempts) == (TaskState.SUCCEEDED, 1)
-    # Whichever of them ended last saw the index complete.
     checks = lab.run().checks
     assert {name: check.passed for name, check in checks.items()} == dict.fromkeys(CHECKS, True)
+
+
+def _started(settings: Settings) -> subprocess.Popen[str]:
+    script = Path(__file__).with_name("run_once.py")
+    return subprocess.Popen(
+        [sys.executable, str(script), settings.model_dump_json(), "papers"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={"PYTHONPATH": str(project_dir())},
+    )

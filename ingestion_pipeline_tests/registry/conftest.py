@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,36 +16,27 @@ from ingestion_pipeline.registry.schema import metadata
 DATABASES = ["sqlite", "postgresql"]
 
 
-@pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry without content, to be copied: migrating takes longer than most tests."""
-    path = tmp_path_factory.mktemp("registry") / "registry.db"
-    open_registry(f"sqlite:///{path}").database.dispose()
-    return path
-
-
-@pytest.fixture(scope="session")
-def migrated_postgres(postgres_url: str) -> Iterator[Database]:
-    """A registry on the server; each test finds its tables empty."""
-    database = open_registry(postgres_url).database
+@pytest.fixture(scope="session", params=DATABASES)
+def migrated(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """A database with all tables, made once: migrating takes longer than most tests."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('registry') / 'registry.db'}"
+    else:
+        url = request.getfixturevalue("postgres_url")
+    database = open_registry(url).database
     yield database
     database.dispose()
 
 
-@pytest.fixture(params=DATABASES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """The migrated database of a registry without content."""
-    if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "registry.db")
-        database = Database(f"sqlite:///{tmp_path / 'registry.db'}")
-        yield database
-        database.dispose()
-    else:
-        database = request.getfixturevalue("migrated_postgres")
-        names = ", ".join(table.name for table in metadata.sorted_tables)
-        with database.write() as connection:
-            connection.execute(sa.text(f"TRUNCATE {names} CASCADE"))
-        yield database
+@pytest.fixture
+def database(migrated: Database) -> Database:
+    """The same with nothing in it."""
+    with migrated.write() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+    return migrated
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from ingestion_pipeline_tests.registry.processes import open_and_claim
 from ingestion_pipeline_tests.registry.steps import (
     KEY,
     digest,
-    done,
+    failed,
     id_of,
     new_task,
     recipes,
@@ -67,23 +67,26 @@ def test_processes_open_a_new_registry_at_once_and_claim_every_document_once(new
 def test_two_runs_that_end_a_task_together_do_end_it(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each has recorded its document, and does not see yet that the other has too."""
+    """Each has recorded its document and looked, before either commits."""
     submit(registry, "a.txt", "b.txt")
     work_off(registry)
     task_id = submit_reindex(registry)
     claimed = [taken(registry, max_documents=1) for _ in range(2)]
-    recorded, settle = Barrier(2), claims.settle_tasks
+    recorded, looked, settle = Barrier(2), Barrier(2), claims.settle_tasks
 
-    def settle_when_both_recorded(*arguments: Any) -> Any:
+    def settle_together(*arguments: Any) -> Any:
         with suppress(BrokenBarrierError):  # SQLite lets only one get here
             recorded.wait(timeout=0.5)
-        return settle(*arguments)
+        updates = settle(*arguments)
+        with suppress(BrokenBarrierError):  # where one waits for the other, only one gets here
+            looked.wait(timeout=0.5)
+        return updates
 
-    monkeypatch.setattr(claims, "settle_tasks", settle_when_both_recorded)
+    monkeypatch.setattr(claims, "settle_tasks", settle_together)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda claim: record(registry, claim, done(claim.documents[0])), claimed))
+        list(pool.map(lambda claim: record(registry, claim, failed(claim.documents[0])), claimed))
 
-    assert task_state(registry, task_id) is TaskState.SUCCEEDED
+    assert task_state(registry, task_id) is TaskState.FAILED
 
 
 def test_the_same_document_and_task_may_be_accepted_twice_at_the_same_time(

@@ -19,7 +19,7 @@ from ingestion_pipeline.model.tasks import (
 )
 from ingestion_pipeline.registry.documents import Selection
 from ingestion_pipeline.registry.registry import Registry
-from ingestion_pipeline.registry.schema import tasks
+from ingestion_pipeline.registry.schema import documents, tasks
 from ingestion_pipeline.registry.tasks import LEGAL_SOURCES
 from ingestion_pipeline_tests.registry.steps import (
     KEY,
@@ -409,7 +409,5 @@ def test_a_document_is_never_processing_without_a_claim(registry: Registry) -> N
     registry.claims.release(claim.claim_id)
 
     with registry.database.read() as connection:
-        from ingestion_pipeline.registry.schema import documents
-
         rows = connection.execute(sa.select(documents.c.state, documents.c.claim_id)).all()
     assert [tuple(row) for row in rows] == [(DocumentState.PENDING, None)] * 2

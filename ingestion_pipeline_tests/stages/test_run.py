@@ -52,8 +52,8 @@ class Recorder(NoControl):
 class Bench:
     """One collection and its tools, to put documents through stages."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.services = FakeServices(settings)
+    def __init__(self, settings: Settings, parsers: ParserPool) -> None:
+        self.services = FakeServices(settings, parsers)
         self.collection = Collection(
             CollectionName("default", "docs"), CollectionConfig(), created_at=0.0
         )
@@ -104,8 +104,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(Settings(state_dir=tmp_path / "state", redis_url="unix:///nowhere"))
+def bench(tmp_path: Path, parsers: ParserPool) -> Bench:
+    return Bench(Settings(state_dir=tmp_path / "state", redis_url="unix:///nowhere"), parsers)
 
 
 def computed(work: Work) -> set[Stage]:

@@ -13,6 +13,7 @@ from ingestion_pipeline.errors import ErrorKind, TransientError
 from ingestion_pipeline.model.collections import Collection, CollectionName
 from ingestion_pipeline.model.documents import document_id
 from ingestion_pipeline.model.tasks import Priority, Task, TaskState
+from ingestion_pipeline.parsing import ParserPool
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.storage.objects import object_uri
 from ingestion_pipeline.streams.tasks import STREAMS, TaskStreams
@@ -366,11 +367,11 @@ def test_a_task_our_own_client_registered_before_is_left_as_it_is(
 
 
 def test_nothing_that_a_message_holds_can_stop_intake_on_postgresql(
-    settings: Settings, postgres_url: str
+    settings: Settings, parsers: ParserPool, postgres_url: str
 ) -> None:
     settings = settings.model_copy(update={"database_url": postgres_url})
     nasty = "\u0000\ud800\n" + "x" * 500
-    with closing(FakeServices(settings)) as services:
+    with closing(FakeServices(settings, parsers)) as services:
         services.registry.collections.ensure(CollectionName("default", "nasty"))
         message = {"type": "ingest", "collection": "nasty", "source": {"uri": URL}}
         for fields in (

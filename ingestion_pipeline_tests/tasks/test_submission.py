@@ -11,6 +11,7 @@ import pytest
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.collections import Collection, CollectionName
 from ingestion_pipeline.model.tasks import Priority, ReindexOnly, Task, TaskState, TaskType
+from ingestion_pipeline.parsing import ParserPool
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.tasks import submission
 from ingestion_pipeline.tasks.intake import Received, receive
@@ -291,9 +292,11 @@ def test_options_and_priority_travel_with_the_task(
     assert [waiting.priority for waiting in services.registry.documents.backlog()] == [1]
 
 
-def test_submitting_does_not_need_redis(settings: Settings, write: Any, tmp_path: Path) -> None:
+def test_submitting_does_not_need_redis(
+    settings: Settings, parsers: ParserPool, write: Any, tmp_path: Path
+) -> None:
     away = settings.model_copy(update={"redis_url": f"unix://{tmp_path / 'none.sock'}"})
-    with closing(FakeServices(away)) as services:
+    with closing(FakeServices(away, parsers)) as services:
         collection, _ = services.registry.collections.ensure(CollectionName("default", "docs"))
         submit(services, collection, [write("a.txt")], Priority.NORMAL, {})
         submit_reindex(services, collection, ReindexOnly.ALL)

@@ -13,6 +13,7 @@ from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.collections import Collection, CollectionName
 from ingestion_pipeline.model.documents import STAGES
 from ingestion_pipeline.model.tasks import Backend, Priority, ReindexOnly
+from ingestion_pipeline.parsing import ParserPool
 from ingestion_pipeline.registry.claims import Wanted
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.tasks import tick as tick_module
@@ -117,9 +118,11 @@ def test_a_tick_waits_longer_while_nothing_waits_for_a_run(
 
 
 @pytest.fixture
-def without_redis(settings: Settings, tmp_path: Path) -> Iterator[FakeServices]:
+def without_redis(
+    settings: Settings, parsers: ParserPool, tmp_path: Path
+) -> Iterator[FakeServices]:
     away = settings.model_copy(update={"redis_url": f"unix://{tmp_path / 'none.sock'}"})
-    with closing(FakeServices(away)) as services:
+    with closing(FakeServices(away, parsers)) as services:
         yield services
 
 
