@@ -57,12 +57,12 @@ class FakeEmbedder:
 
 
 class FakeServices(Services):
-    """The real services with the fake model and parser children that were started before.
+    """The real services with the fake model, and with parser children that others use too.
 
     A collection may name another model.
     """
 
-    def __init__(self, settings: Settings, parsers: ParserPool) -> None:
+    def __init__(self, settings: Settings, parsers: ParserPool | None = None) -> None:
         super().__init__(settings)
         self.parsers = parsers
         self.embedders: dict[str, FakeEmbedder] = {}
@@ -70,7 +70,7 @@ class FakeServices(Services):
     @contextmanager
     def tools(self, collection: Collection) -> Iterator[Tools]:
         with super().tools(collection) as tools:
-            yield replace(tools, parsers=self.parsers)
+            yield replace(tools, parsers=self.parsers or tools.parsers)
 
     def embedder(self, collection: Collection) -> Embedder:
         name = collection.config.embedding_model or "fake"

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,11 +26,13 @@ pytestmark = pytest.mark.xdist_group("tools")
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[int, str, str]]]:
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str, str]]:
     """What each tool said: exit code, stdout, stderr."""
     state = tmp_path_factory.mktemp("state")
     environment = {
-        name: value for name, value in os.environ.items() if name not in ("DAGSTER_HOME", "PYTHONPATH")
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("DAGSTER_HOME", "PYTHONPATH")
     } | {"INGEST_STATE_DIR": str(state), "DAGSTER_HOME": str(project_dir())}
     started = {
         name: subprocess.Popen(
@@ -48,7 +49,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[i
     for name, process in started.items():
         out, err = process.communicate(timeout=120)
         results[name] = (process.returncode, out, err)
-    yield results
+    return results
 
 
 @pytest.mark.parametrize("tool", TOOLS)

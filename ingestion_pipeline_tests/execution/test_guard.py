@@ -34,9 +34,9 @@ class Guarded:
     """A service under a guard, and the child that the service started."""
 
     def __init__(self, script: Path, *how: str) -> None:
+        service = (sys.executable, "-S", str(script), *how)
         self.guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, str(GRACE_SECONDS)]
-            + [sys.executable, "-S", str(script), *how],
+            [sys.executable, "-I", "-S", guard.__file__, str(GRACE_SECONDS), *service],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

@@ -33,9 +33,7 @@ def table(lab: Lab, two: tuple[Path, Path]) -> Iterator[object]:
 
 
 def test_a_bad_document_fails_neither_the_run_nor_the_others(lab: Lab) -> None:
-    lab.submit(
-        lab.write("good.txt", "A good one."), lab.write("bad.txt", f"This one is {POISON}.")
-    )
+    lab.submit(lab.write("good.txt", "A good one."), lab.write("bad.txt", f"This one is {POISON}."))
 
     ran = lab.run()
 
@@ -47,9 +45,7 @@ def test_a_bad_document_fails_neither_the_run_nor_the_others(lab: Lab) -> None:
 
 
 def test_a_document_that_is_not_indexed_is_named_as_a_warning(lab: Lab) -> None:
-    lab.submit(
-        lab.write("good.txt", "A good one."), lab.write("bad.txt", f"This one is {POISON}.")
-    )
+    lab.submit(lab.write("good.txt", "A good one."), lab.write("bad.txt", f"This one is {POISON}."))
 
     check = lab.run().checks["every_document_is_indexed"]
 

@@ -185,9 +185,7 @@ def test_force_processes_unchanged_documents_again(lab: Lab, two: tuple[Path, Pa
     first = lab.run()
     forced = lab.run(force=True)
 
-    assert {asset: forced.computed()[asset] for asset in ASSETS[1:]} == dict.fromkeys(
-        ASSETS[1:], 2
-    )
+    assert {asset: forced.computed()[asset] for asset in ASSETS[1:]} == dict.fromkeys(ASSETS[1:], 2)
     assert forced.versions == first.versions
     assert lab.run().computed() == NOTHING
 
@@ -206,9 +204,7 @@ def test_all_means_unchanged_ones_too(lab: Lab, two: tuple[Path, Path]) -> None:
 
 
 def test_failed_documents_are_tried_again_when_asked_for_and_only_then(lab: Lab) -> None:
-    lab.submit(
-        lab.write("good.txt", "A good one."), lab.write("bad.txt", f"This one is {POISON}.")
-    )
+    lab.submit(lab.write("good.txt", "A good one."), lab.write("bad.txt", f"This one is {POISON}."))
     lab.run()
 
     assert lab.run().metadata("vector_index")["documents"] == 0

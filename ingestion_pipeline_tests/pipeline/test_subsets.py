@@ -74,9 +74,7 @@ def test_checks_run_only_with_the_asset_that_they_are_about(
 
 
 @pytest.mark.parametrize("asset", ["parsed_documents", "chunks", "chunk_embeddings"])
-def test_force_computes_a_single_stage_again(
-    lab: Lab, two: tuple[Path, Path], asset: str
-) -> None:
+def test_force_computes_a_single_stage_again(lab: Lab, two: tuple[Path, Path], asset: str) -> None:
     versions = lab.run().versions
     snow = lab.documents()["snow.txt"].document_id
 
