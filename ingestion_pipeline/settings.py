@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from ingestion_pipeline.errors import ErrorKind, PermanentError
 
 INSTANCE_FILE = "dagster.yaml"
 PACKAGED_MODEL = "packaged:all-MiniLM-L6-v2"
@@ -99,6 +101,20 @@ class Settings(BaseSettings):
     """Folders that ``file:`` sources in messages from elsewhere may be read from."""
     allow_private_addresses: bool = False
     """Whether ``http(s):`` sources may point into private networks."""
+
+    def __init__(self, **values: Any) -> None:
+        """Read the environment; ``values`` win over it.
+
+        Raises:
+            PermanentError: of kind ``invalid_option``, naming the variable and what it takes.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]  # an input may be a secret
+            variable = f"INGEST_{first['loc'][0]}".upper()
+            message = f"the setting {variable} cannot be used: {first['msg']}"
+            raise PermanentError(ErrorKind.INVALID_OPTION, message) from error
 
     @field_validator("source_roots", mode="before")
     @classmethod

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import NoReturn
 
 import typer
 
 from ingestion_pipeline.cli import collections, demo, documents, operations, search, tasks
-from ingestion_pipeline.errors import IngestError
+from ingestion_pipeline.errors import ErrorKind, IngestError
 
 INTERRUPTED = 130
 
@@ -41,7 +42,13 @@ def main() -> None:
     try:
         app()
     except IngestError as error:
-        typer.echo(f"error: {error.kind}: {error.message}", err=True)
-        sys.exit(1)
+        _fail(error.kind, error.message)
+    except OSError as error:  # a folder that cannot be written to, a full disk
+        _fail(ErrorKind.UNAVAILABLE, str(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _fail(kind: ErrorKind, message: str) -> NoReturn:
+    typer.echo(f"error: {kind}: {message}", err=True)
+    sys.exit(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ from ingestion_pipeline.settings import Settings
 
 def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of the web page.")] = 3000,
+    as_json: JsonOption = False,
 ) -> None:
     """Start Redis (if none is configured), Dagster's web page and daemon; Ctrl-C stops them."""
     from ingestion_pipeline.execution.supervisor import services, wait_for_end
@@ -36,10 +37,13 @@ def up(
     tell("starting …")
     try:
         with services(settings, port) as (addresses, started):
-            typer.echo(f"Dagster  {addresses.webserver}")
-            typer.echo(f"Redis    {addresses.redis}")
-            typer.echo(f"logs     {addresses.logs}")
-            typer.echo("Ctrl-C stops everything.")
+            value = {
+                "webserver": addresses.webserver,
+                "redis": addresses.redis,
+                "logs": str(addresses.logs),
+            }
+            show(value, as_json, lambda: _render_lines(value))
+            tell("Ctrl-C stops everything.")
             try:
                 wait_for_end(started)
             except KeyboardInterrupt:
@@ -81,11 +85,7 @@ def status(as_json: JsonOption = False) -> None:
         "runs": {"queued": runs.queued, "running": runs.running},
     }
 
-    def render() -> None:
-        for key, shown in value.items():
-            typer.echo(f"{key:10} {shown}")
-
-    show(value, as_json, render)
+    show(value, as_json, lambda: _render_lines(value))
 
 
 def operations(
@@ -135,6 +135,11 @@ def dead_letters(
         )
 
     show([vars(letter) for letter in letters], as_json, render)
+
+
+def _render_lines(value: Mapping[str, object]) -> None:
+    for key, shown in value.items():
+        typer.echo(f"{key:10} {shown}")
 
 
 def _part(look: Callable[[], Any]) -> Any:

@@ -15,8 +15,11 @@ from pathlib import Path
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_PIECE = re.compile(r"(?s).{1,2000}\S{0,2000}")
-"""A long text goes to the tokenizer in pieces that end at a blank: all cores share them."""
+_PIECE = re.compile(r"(?s).{1,2000}[^ \t\n\r]{0,2000}")
+"""A long text goes to the tokenizer in pieces that end at a blank: all cores share them.
+
+Only what every tokenizer takes for a blank counts: some drop control characters and so join what
+stands around them."""
 _PIECES_AT_ONCE = 256
 """Bounds memory: the library's result is some 50 times larger than its text."""
 

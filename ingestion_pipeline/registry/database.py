@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
-from ingestion_pipeline.errors import ErrorKind, TransientError
+from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 
 BUSY_TIMEOUT_SECONDS = 30
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -45,6 +45,22 @@ class Database:
     """Transactions on one database; safe to share between threads."""
 
     def __init__(self, url: str) -> None:
+        """Prepare the connection; nothing is connected before the first transaction.
+
+        Raises:
+            PermanentError: of kind ``invalid_option`` if the URL cannot be understood,
+                ``dependency_missing`` if its driver is not installed.
+        """
+        try:
+            self._engine = self._open(url)
+        except sa.exc.ArgumentError:  # no cause: it may hold the password
+            message = "INGEST_DATABASE_URL is not a URL of SQLite or PostgreSQL"
+            raise PermanentError(ErrorKind.INVALID_OPTION, message) from None
+        except ModuleNotFoundError as error:
+            message = f"the registry's database needs the package {error.name}: install it"
+            raise PermanentError(ErrorKind.DEPENDENCY_MISSING, message) from error
+
+    def _open(self, url: str) -> sa.Engine:
         address = sa.make_url(url)
         if address.drivername == "postgresql":
             # SQLAlchemy 2.1 takes psycopg 3 for the bare name; the postgres extra brings psycopg2.
@@ -55,10 +71,11 @@ class Database:
         options: dict[str, Any] = (
             {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}} if self.is_sqlite else {}
         )
-        self._engine = sa.create_engine(address, pool_pre_ping=not self.is_sqlite, **options)
+        engine = sa.create_engine(address, pool_pre_ping=not self.is_sqlite, **options)
         if self.is_sqlite:
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
-            sa.event.listen(self._engine, "begin", _begin_sqlite)
+            sa.event.listen(engine, "connect", _prepare_sqlite)
+            sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:

@@ -114,13 +114,15 @@ class EmbeddedRedis:
 
     def _start(self, lock: IO[bytes]) -> None:
         deadline = time.monotonic() + START_SECONDS
-        if self._process is not None and self._process.poll() is not None:
-            self._process = None
+        launched = False
         while not self._answers():
             if self._process is None:
                 # Refused while another start, or a server that still loads or ends, holds it.
                 if _acquired(lock):
                     self._process = self._launch(lock)
+                    launched = True
+            elif self._process.poll() is not None and not launched:
+                self._process = None  # the one of an earlier start was killed
             elif self._process.poll() is not None:
                 raise TransientError(
                     ErrorKind.UNAVAILABLE,

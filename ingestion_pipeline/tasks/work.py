@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ingestion_pipeline.errors import LeaseLostError
+from ingestion_pipeline.errors import ErrorKind, LeaseLostError, PermanentError
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import STAGES, ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import Backend, ReindexOnly
@@ -160,6 +160,11 @@ def _mark(
         documents.request(
             collection.key,
             Selection(request.only, recipe, document_ids=request.document_ids, force=request.force),
+        )
+    elif request.only is ReindexOnly.FAILED:
+        raise PermanentError(
+            ErrorKind.INVALID_OPTION,
+            "'failed' needs all five assets: a failed document is taken through every stage",
         )
     elif request.force or request.only is ReindexOnly.ALL:
         documents.force(collection.key, request.document_ids)

@@ -412,3 +412,9 @@ def test_documents_that_did_not_change_are_reported_as_such(desk: Desk) -> None:
     assert (report.documents, report.changed, report.chunks) == (1, 0, 0)
     assert report.rows[0].outcome == "unchanged"
     assert report.reused == dict.fromkeys(STAGES, 1)
+
+
+def test_failed_documents_are_not_offered_to_a_run_of_some_stages(desk: Desk) -> None:
+    with pytest.raises(PermanentError, match="needs all five assets") as raised:
+        desk.run(stages=(Stage.CHUNKED,), only=ReindexOnly.FAILED)
+    assert raised.value.kind is ErrorKind.INVALID_OPTION
