@@ -27,7 +27,7 @@ def search(
     collection: CollectionOption,
     tenant: TenantOption = TENANT,
     mode: ModeOption = SearchMode.AUTO,
-    k: Annotated[int, typer.Option(help="Most hits.")] = 10,
+    k: Annotated[int, typer.Option(min=1, help="Most hits.")] = 10,
     filter_: Annotated[
         str | None, typer.Option("--filter", help="Expression over columns, e.g. name = 'a.md'.")
     ] = None,

@@ -39,13 +39,10 @@ class Said:
 def said(*arguments: str) -> Said:
     """Run a command as the console script does, in this process."""
     out, err = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        redirect_stdout(out),
-        redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["ingest", *arguments])
-        main()
+        with pytest.raises(SystemExit) as ended:
+            main()
     code = ended.value.code
-    return Said(code if isinstance(code, int) else int(code is not None), out.getvalue(), err.getvalue())
+    assert code is None or isinstance(code, int)
+    return Said(code or 0, out.getvalue(), err.getvalue())

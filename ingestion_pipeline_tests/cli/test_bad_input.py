@@ -10,6 +10,8 @@ import pytest
 from ingestion_pipeline_tests.cli.terminal import Said, said
 from ingestion_pipeline_tests.parsing.samples import handbook_pdf, pdf_without_pages
 
+pytestmark = pytest.mark.xdist_group("cli")  # they share one folder
+
 
 def submit(*sources: object, collection: str = "mixed") -> Said:
     return said("submit", *map(str, sources), "--collection", collection, "--wait", "--json")
@@ -27,7 +29,11 @@ BAD = {
     "an empty file": (_file("empty.txt", b""), "empty", "is empty"),
     "a file of blanks": (_file("blank.txt", b" \n\t\n"), "empty", ""),
     "an unknown type": (_file("program.exe", b"MZ\x90\x00\x03" + bytes(64)), "unsupported", ""),
-    "a wrong extension": (_file("report.pdf", b"This is plain text.\n"), "broken", ""),
+    "a picture with a wrong extension": (
+        _file("report.pdf", b"\x89PNG\r\n\x1a\n" + bytes(64)),
+        "unsupported",
+        "a PNG image",
+    ),
     "a broken PDF": (_file("broken.pdf", handbook_pdf()[:900]), "broken", ""),
     "an encrypted PDF": (_file("secret.pdf", handbook_pdf(password="pw")), "encrypted", ""),
     "a PDF without pages": (_file("nothing.pdf", pdf_without_pages()), "empty", ""),
@@ -66,6 +72,24 @@ def test_a_bad_source_fails_with_its_kind_and_the_good_one_beside_it_succeeds(
     assert (good_task["state"], good_task["error"]) == ("succeeded", None)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "media_type"),
+    [
+        ("report.txt", handbook_pdf(), "application/pdf"),
+        ("report.pdf", b"This is plain text.\n", "text/plain"),
+    ],
+)
+def test_a_wrong_extension_does_not_mislead(
+    tmp_path: Path, name: str, content: bytes, media_type: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    collection = media_type.replace("/", "-")
+
+    assert submit(tmp_path / name, collection=collection).code == 0
+    (document,) = said("documents", "--collection", collection, "--json").json
+    assert document["media_type"] == media_type
+
+
 def test_a_file_over_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INGEST_MAX_FILE_BYTES", "100")
     (tmp_path / "large.txt").write_text("x" * 101)
@@ -99,8 +123,7 @@ def test_an_empty_folder_is_no_task_and_no_error(tmp_path: Path) -> None:
         (("watch", "nonesuch"), "not_found: there is no task 'nonesuch': see `ingest tasks`"),
         (
             ("search", "x", "--collection", "nonesuch"),
-            "not_found: there is no collection 'nonesuch': create it with "
-            "`ingest collections create nonesuch`",
+            "not_found: there is no collection 'nonesuch': create it with `ingest collections",
         ),
         (("documents", "--collection", "nonesuch"), "not_found: there is no collection"),
         (("tasks", "--collection", "nonesuch"), "not_found: there is no collection"),

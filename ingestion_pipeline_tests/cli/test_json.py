@@ -11,6 +11,8 @@ import pytest
 from ingestion_pipeline_tests.cli.conftest import SAMPLES
 from ingestion_pipeline_tests.cli.terminal import said
 
+pytestmark = pytest.mark.xdist_group("cli")  # they share one folder
+
 TASK = {
     "task_id", "batch_id", "type", "collection", "tenant", "document_id", "state", "progress",
     "attempts", "tokens", "error", "backend", "run_id", "created_at", "started_at", "finished_at",

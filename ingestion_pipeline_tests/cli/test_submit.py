@@ -8,6 +8,8 @@ import pytest
 
 from ingestion_pipeline_tests.cli.terminal import Said, said
 
+pytestmark = pytest.mark.xdist_group("cli")  # they share one folder
+
 SAID_SO = "no daemon is alive: the work is done in this process"
 
 
@@ -58,9 +60,7 @@ def test_the_same_folder_again_does_nothing_and_an_edit_just_that_file(folder: P
     assert [task["attempts"] for task in unchanged] == [0, 0]
     assert all("Unchanged: nothing to do." in task["messages"][-1] for task in unchanged)
     assert sorted(task["attempts"] for task in edited) == [0, 1]
-    (hit,) = said(
-        "search", "When did it rain?", "-c", "edited", "--mode", "text", "--json"
-    ).json
+    (hit,) = said("search", "When did it rain?", "-c", "edited", "--mode", "text", "--json").json
     assert "June" in hit["text"]
 
 

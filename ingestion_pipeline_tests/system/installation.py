@@ -1,0 +1,157 @@
+"""`ingest up` as its users have it: real processes on a state folder of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import httpx
+import redis
+
+from ingestion_pipeline.client import IngestionClient
+from ingestion_pipeline.execution.instance import open_instance
+from ingestion_pipeline.model.collections import CollectionConfig, CollectionName
+from ingestion_pipeline.model.tasks import Task
+from ingestion_pipeline.settings import Settings
+from ingestion_pipeline.tasks.inspection import compare_index_with_registry
+from ingestion_pipeline_tests.system.processes import free_port, with_environment
+
+INGEST = Path(sys.executable).parent / "ingest"
+START_SECONDS = 90
+STOP_SECONDS = 60
+
+
+class Installation:
+    """One state folder; its services can be started, killed and started again."""
+
+    def __init__(self, state: Path, sources: Path) -> None:
+        self.state = state
+        self.sources = sources
+        self.port = free_port()
+        self.client = IngestionClient(Settings())
+        self.services = self.client.services
+        self._up: subprocess.Popen[str] | None = None
+
+    @property
+    def up(self) -> subprocess.Popen[str]:
+        assert self._up is not None
+        return self._up
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        return open_instance()
+
+    def launch(self) -> subprocess.Popen[str]:
+        """Start `ingest up` without waiting."""
+        self._up = subprocess.Popen(
+            [str(INGEST), "up", "--port", str(self.port), "--json"],
+            cwd=self.state,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        return self._up
+
+    def ensure_up(self) -> None:
+        """Start the services unless they run, and wait until they serve."""
+        if self._up is not None and self._up.poll() is None:
+            return
+        up = self.launch()
+        serving = self.state / "webserver.url"
+        assert eventually(lambda: serving.is_file() or up.poll() is not None, START_SECONDS)
+        assert up.poll() is None, up.communicate()[1]
+
+    def stop(self) -> int:
+        """Send SIGTERM and return the exit code."""
+        self.up.send_signal(signal.SIGTERM)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait for the end of `ingest up` and return its exit code."""
+        self.up.communicate(timeout=STOP_SECONDS)
+        return self.up.returncode
+
+    def processes(self, part: str = "") -> dict[int, str]:
+        """Return the live processes that work on the state folder, by a part of their command."""
+        found = with_environment("INGEST_STATE_DIR", str(self.state))
+        return {pid: command for pid, command in found.items() if part in command}
+
+    def nothing_is_left(self) -> bool:
+        """Wait until no process works on the state folder any more."""
+        return eventually(lambda: not self.processes(), seconds=60)
+
+    def producer(self) -> redis.Redis:
+        """Return a client like any other producer's."""
+        return redis.Redis(unix_socket_path=str(self.state / "redis.sock"))
+
+    def collection(self, name: str) -> str:
+        """Create a collection."""
+        registry = self.services.registry.collections
+        return registry.create(CollectionName("default", name), CollectionConfig()).key
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file where messages may name it."""
+        path = self.sources / name
+        path.write_text(text)
+        return path
+
+    def done(self, *task_ids: str, seconds: float = 90) -> list[Task]:
+        """Wait until tasks are final, watching the registry only."""
+        tasks = self.services.registry.tasks
+
+        def all_final() -> bool:
+            states = tasks.states(task_ids)
+            return len(states) == len(task_ids) and all(state.final for state in states.values())
+
+        assert eventually(all_final, seconds), self.told(*task_ids)
+        found = {task.task_id: task for task in tasks.find(task_ids=task_ids)}
+        return [found[task_id] for task_id in task_ids]
+
+    def told(self, *task_ids: str) -> str:
+        """Return what there is to say about tasks that do not end."""
+        tasks = self.services.registry.tasks.find(task_ids=task_ids, with_messages=True)
+        runs = [(run.run_id, run.status, run.tags) for run in self.instance.get_runs()]
+        log = (self.state / "logs" / "daemon.log").read_text()[-3000:]
+        return f"{tasks}\n{runs}\n{log}"
+
+    def differences(self, collection: str) -> tuple[str, ...]:
+        """Return in what index and registry differ."""
+        return compare_index_with_registry(self.services, collection).differences
+
+    def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Ask the webserver, as its page does."""
+        reply = httpx.post(
+            f"http://127.0.0.1:{self.port}/graphql",
+            json={"query": query, "variables": variables},
+            timeout=30,
+        ).json()
+        assert "errors" not in reply, reply
+        return dict(reply["data"])
+
+    def close(self) -> None:
+        """Forget a killed `ingest up`."""
+        if self._up is not None:
+            self._up.kill()
+            self._up.communicate()
+
+
+def eventually(holds: Callable[[], bool], seconds: float) -> bool:
+    """Wait until something holds; return whether it did in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def kill_group(pid: int) -> None:
+    """Kill a process and all of its group, as an out-of-memory killer or a person may."""
+    os.killpg(os.getpgid(pid), signal.SIGKILL)
