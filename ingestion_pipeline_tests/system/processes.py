@@ -33,7 +33,7 @@ def listening(pids: Iterable[int]) -> set[tuple[str, int]]:
         with suppress(*VANISHED):
             for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                 with suppress(*VANISHED):
-                    inodes.add(os.readlink(descriptor))
+                    inodes.add(str(descriptor.readlink()))
     found = set()
     for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
