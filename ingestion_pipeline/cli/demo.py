@@ -29,7 +29,9 @@ TIMEOUT_SECONDS = 300
 
 
 def demo(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the web page.")] = 3000,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of the web page; a free one if left out.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ingest the sample documents through Redis and Dagster, then ask them questions."""
@@ -42,7 +44,7 @@ def demo(
         )
 
 
-def _tell_story(port: int) -> dict[str, Any]:
+def _tell_story(port: int | None) -> dict[str, Any]:
     """Do it all, say what happens, and return the figures."""
     samples = project_dir() / "data" / "samples"
     if not samples.is_dir():
@@ -80,16 +82,16 @@ def _tell_story(port: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _running(client: IngestionClient, port: int) -> Iterator[None]:
+def _running(client: IngestionClient, port: int | None) -> Iterator[None]:
     """Use the services that run already, or start them and stop them again."""
     if client.backend() is Backend.DAGSTER:
         typer.echo("Using the services that are running.")
         yield
         return
-    from ingestion_pipeline.execution.supervisor import services
+    from ingestion_pipeline.execution.supervisor import free_port, services
 
     began = time.monotonic()
-    with services(Settings(), port) as (addresses, _):
+    with services(Settings(), port or free_port()) as (addresses, _):
         typer.echo(f"Redis and Dagster ({addresses.webserver}) started in {_since(began)}.")
         yield
 

@@ -6,6 +6,7 @@ They listen on loopback or a socket only. Does not belong here: what they do.
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -63,7 +64,8 @@ def services(settings: Settings, port: int) -> Iterator[tuple[Addresses, list[Se
     """Start everything, yield when it serves, and stop everything when the block is left.
 
     Raises:
-        PermanentError: of kind ``unavailable`` when services already run on this state folder.
+        PermanentError: of kind ``unavailable`` when services already run on this state folder, or
+            the port is taken.
         TransientError: when one of them does not come up, with the end of its log.
     """
     instance = open_instance()
@@ -73,6 +75,7 @@ def services(settings: Settings, port: int) -> Iterator[tuple[Addresses, list[Se
             f"a Dagster daemon already works on {settings.state}: stop it, or wait a minute if it "
             "was killed",
         )
+    _require_free(port)
     logs = settings.state / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     workspace = str(project_dir() / "workspace.yaml")
@@ -111,6 +114,25 @@ def wait_for_end(started: Sequence[Service]) -> None:
         for service in started:
             service.require_alive()
         time.sleep(1)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise PermanentError(
+                ErrorKind.UNAVAILABLE,
+                f"port {port} cannot be used ({error.strerror}): choose another one with --port",
+            ) from error
 
 
 def _webserver_file(settings: Settings) -> Path:

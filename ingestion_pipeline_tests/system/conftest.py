@@ -26,6 +26,9 @@ def installation() -> Iterator[Installation]:
         patch.setenv("INGEST_STATE_DIR", str(state))
         patch.setenv("INGEST_SOURCE_ROOTS", str(sources))
         patch.setenv("INGEST_LEASE_SECONDS", "5")
+        # A fast machine, too, shall take long enough to be caught while it embeds.
+        patch.setenv("INGEST_EMBEDDING_BATCH_SIZE", "1")
+        patch.setenv("OMP_NUM_THREADS", "1")
         patch.delenv("DAGSTER_HOME", raising=False)
         open_instance.cache_clear()
         installation = Installation(state, sources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,7 +25,6 @@ from ingestion_pipeline.tasks.inspection import compare_index_with_registry
 from ingestion_pipeline_tests.system.processes import free_port, with_environment
 
 INGEST = Path(sys.executable).parent / "ingest"
-START_SECONDS = 90
 STOP_SECONDS = 60
 
 
@@ -64,9 +64,19 @@ class Installation:
         if self._up is not None and self._up.poll() is None:
             return
         up = self.launch()
-        serving = self.state / "webserver.url"
-        assert eventually(lambda: serving.is_file() or up.poll() is not None, START_SECONDS)
-        assert up.poll() is None, up.communicate()[1]
+        assert up.stdout is not None
+        said = []
+        for line in up.stdout:
+            said.append(line)
+            if line == "}\n":
+                break
+        else:
+            raise AssertionError(f"the services did not come up: {up.communicate()[1]}")
+        assert json.loads("".join(said)) == {
+            "webserver": f"http://127.0.0.1:{self.port}",
+            "redis": f"unix://{self.state / 'redis.sock'}",
+            "logs": str(self.state / "logs"),
+        }
 
     def stop(self) -> int:
         """Send SIGTERM and return the exit code."""

@@ -157,7 +157,7 @@ def test_when_the_daemon_and_redis_die_everything_stops_and_the_next_one_goes_on
     running: Installation,
 ) -> None:
     running.collection("restarted")
-    paths = [running.write(f"ship-{n}.txt", f"{n}. {LINE}") for n in range(4)]
+    paths = [running.write(f"ship-{n}.txt", f"{n}. {LINE * 200}") for n in range(3)]
     batch = running.client.launch_tasks(paths, collection="restarted")
     leases = running.services.registry.claims.live_runs
     assert eventually(lambda: "restarted" in leases(), 60), running.told(*batch.task_ids)
