@@ -7,6 +7,8 @@ state folders never share a run history, and plain ``dagster dev`` writes where 
 
 from __future__ import annotations
 
+import fcntl
+from pathlib import Path
 from typing import Any, Self
 
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
@@ -27,8 +29,12 @@ class StateFolderStorage(DagsterSqliteStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Any) -> Self:  # noqa: ARG003
-        """Open the storage."""
-        return cls.from_local(_folder("history"), inst_data)
+        """Open the storage; one process at a time, as two that create it at once would spoil it."""
+        folder = _folder("history")
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with Path(folder, "lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return cls.from_local(folder, inst_data)
 
 
 class StateFolderArtifacts(LocalArtifactStorage):
