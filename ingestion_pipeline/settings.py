@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     max_concurrent_chunk_builders: Annotated[int, Field(ge=1)] = 2
     """Parser child processes per run."""
     max_concurrent_storage: Annotated[int, Field(ge=1)] = 10
-    """Reads and writes of objects and artifacts at the same time, per run."""
+    """Requests to S3 at the same time, per process."""
     time_slice_seconds: Annotated[float, Field(gt=0)] = 60
     """How long a run started by the stream takes batches before it makes room for others."""
     lease_seconds: Annotated[float, Field(gt=0)] = 60

@@ -74,15 +74,8 @@ def collection_json(collection: Collection) -> dict[str, Any]:
 
 def evaluation_json(evaluation: Evaluation, *, with_hits: bool) -> dict[str, Any]:
     """Return the figures of an evaluation, with what was found for each question if asked."""
-    shape: dict[str, Any] = {
-        "queries": evaluation.queries,
-        "recall@5": round(evaluation.recall_at_5, 4),
-        "recall@10": round(evaluation.recall_at_10, 4),
-        "ndcg@10": round(evaluation.ndcg_at_10, 4),
-        "mrr@10": round(evaluation.mrr_at_10, 4),
-        "seconds_per_query": round(evaluation.seconds_per_query, 4),
-        "unknown_gold": evaluation.unknown_gold,
-    }
+    shape: dict[str, Any] = {name: round(value, 4) for name, value in evaluation.figures().items()}
+    shape["unknown_gold"] = evaluation.unknown_gold
     if with_hits:
         shape["hits"] = [{"id": hits.id, "names": hits.names} for hits in evaluation.hits]
     return shape

@@ -1,6 +1,6 @@
 """Artifacts: the stored results of stages, found again by fingerprint.
 
-Belongs here: their keys, their integrity, reading and writing many at once. Does not belong here:
+Belongs here: their keys and their integrity. Does not belong here:
 fingerprints (``stages``) and forms (``codecs``).
 """
 
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
@@ -38,9 +37,8 @@ class ArtifactStore:
     damaged after a loss of power. What cannot be read counts as absent, with a warning.
     """
 
-    def __init__(self, store: ObjectStore, max_concurrent: int = 10) -> None:
+    def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._max_concurrent = max_concurrent
 
     def get(self, collection: CollectionName, stage: Stage, fingerprint: str) -> bytes | None:
         """Return a stored result; None if there is none."""
@@ -50,28 +48,6 @@ class ArtifactStore:
         """Store a result."""
         checksum = zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "big")
         self._store.put(_key(collection, stage, fingerprint), checksum + data, durable=False)
-
-    def get_many(
-        self, collection: CollectionName, stage: Stage, fingerprints: Iterable[str]
-    ) -> dict[str, bytes]:
-        """Return those of the results that are there, by fingerprint."""
-        wanted = list(dict.fromkeys(fingerprints))
-        with ThreadPoolExecutor(self._max_concurrent) as pool:
-            found = list(pool.map(lambda one: self.get(collection, stage, one), wanted))
-        pairs = zip(wanted, found, strict=True)
-        return {fingerprint: data for fingerprint, data in pairs if data is not None}
-
-    def put_many(
-        self, collection: CollectionName, stage: Stage, results: Mapping[str, bytes]
-    ) -> None:
-        """Store results by fingerprint; the first error is raised after all were tried."""
-        with ThreadPoolExecutor(self._max_concurrent) as pool:
-            writes = [
-                pool.submit(self.put, collection, stage, fingerprint, data)
-                for fingerprint, data in results.items()
-            ]
-        for write in writes:
-            write.result()
 
     def get_parsed(self, collection: CollectionName, fingerprint: str) -> ParsedDocument | None:
         """Return a stored parsed document; None if there is none."""

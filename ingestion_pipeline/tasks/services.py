@@ -85,7 +85,7 @@ class Services:
         """Stage outputs."""
         from ingestion_pipeline.storage.artifacts import ArtifactStore
 
-        return ArtifactStore(self.store, self.settings.max_concurrent_storage)
+        return ArtifactStore(self.store)
 
     @property
     def source_policy(self) -> SourcePolicy:

@@ -5,7 +5,6 @@ import logging
 import numpy as np
 import pytest
 
-from ingestion_pipeline.errors import PermanentError
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.documents import Stage
@@ -88,17 +87,3 @@ def test_a_result_of_an_older_form_is_absent(artifacts: ArtifactStore) -> None:
     assert artifacts.get_parsed(OURS, "f1") is None
     assert artifacts.get_chunks(OURS, "f1") is None
     assert artifacts.get_vectors(OURS, "f1") is None
-
-
-def test_many_are_written_and_read_at_once(artifacts: ArtifactStore) -> None:
-    results = {f"{number:04x}": b"x" * number for number in range(40)}
-    artifacts.put_many(OURS, Stage.PARSED, results)
-    wanted = [*results, "absent", "0000"]
-    assert artifacts.get_many(OURS, Stage.PARSED, wanted) == results
-    assert artifacts.get_many(OURS, Stage.PARSED, []) == {}
-
-
-def test_one_bad_write_of_many_is_told_and_the_others_are_kept(artifacts: ArtifactStore) -> None:
-    with pytest.raises(PermanentError):
-        artifacts.put_many(OURS, Stage.PARSED, {"ab": b"1", "../x": b"2", "cd": b"3"})
-    assert artifacts.get_many(OURS, Stage.PARSED, ["ab", "cd"]) == {"ab": b"1", "cd": b"3"}
