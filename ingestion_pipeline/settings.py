@@ -7,12 +7,13 @@ collections (``model.collections.CollectionConfig``).
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
@@ -57,6 +58,22 @@ def library_default(name: str, value: str) -> None:
     os.environ.setdefault(name, value)
 
 
+class LogFormat(StrEnum):
+    """How lines in the log file look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least important lines that are kept."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 class Settings(BaseSettings):
     """Everything that can be set from outside; see the table in the user guide."""
 
@@ -74,6 +91,9 @@ class Settings(BaseSettings):
     """Where LanceDB's tables are; ``s3://`` too; None is the state folder."""
     embedding_model: str = PACKAGED_MODEL
     """Any name or folder that sentence-transformers loads."""
+    secret_key: SecretStr | None = None
+    """Encrypts what people answer: any passphrase, or a Fernet key; None is a file in the state
+    folder. Machines that do not share that folder need it."""
     timezone: str = "UTC"
     """Of the nightly reindex (02:00 there)."""
 
@@ -83,6 +103,8 @@ class Settings(BaseSettings):
     """Most source bytes in one batch (a batch holds at least one document)."""
     embedding_batch_size: Annotated[int, Field(ge=1)] = 16
     """Texts per forward pass of the embedding model."""
+    max_concurrent_tasks: Annotated[int, Field(ge=1)] = 5
+    """Documents of one run that are fetched, parsed and chunked at the same time."""
     max_concurrent_chunk_builders: Annotated[int, Field(ge=1)] = 2
     """Parser child processes per run."""
     max_concurrent_storage: Annotated[int, Field(ge=1)] = 10
@@ -91,6 +113,10 @@ class Settings(BaseSettings):
     """How long a run started by the stream takes batches before it makes room for others."""
     lease_seconds: Annotated[float, Field(gt=0)] = 60
     """How long a batch belongs to a run that does not renew its lease."""
+    task_timeout_seconds: Annotated[float, Field(gt=0)] = 10800
+    """How long a task may take from the first run that takes it up."""
+    input_timeout_seconds: Annotated[float, Field(gt=0)] = 43200
+    """How long a task waits for a person's answer."""
     parse_timeout_seconds: Annotated[float, Field(gt=0)] = 300
     """Longest parse of one document."""
     parse_memory_bytes: Annotated[int, Field(ge=256 * 1024 * 1024)] = 2 * 1024**3
@@ -101,6 +127,12 @@ class Settings(BaseSettings):
     """Folders that ``file:`` sources in messages from elsewhere may be read from."""
     allow_private_addresses: bool = False
     """Whether ``http(s):`` sources may point into private networks."""
+    worker_heartbeat_timeout: Annotated[float, Field(gt=0)] = 120
+    """Seconds of silence after which a worker counts as dead."""
+    log_format: LogFormat = LogFormat.TEXT
+    """How lines in the log file look."""
+    log_level: LogLevel = LogLevel.INFO
+    """The least important lines that are kept."""
 
     def __init__(self, **values: Any) -> None:
         """Read the environment; ``values`` win over it.
@@ -122,6 +154,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(Path(part) for part in value.split(os.pathsep) if part)
         return value
+
+    @field_validator("log_format", "log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @cached_property
     def state(self) -> Path:

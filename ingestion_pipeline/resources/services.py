@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import dagster as dg
 
+from ingestion_pipeline.logs import Role, set_up_logging
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.tasks.services import Services
 
@@ -20,4 +21,5 @@ class ServicesResource(dg.ConfigurableResource[Services]):
 
 @lru_cache(maxsize=4)
 def _opened(settings: Settings) -> Services:
+    set_up_logging(settings, Role.DAGSTER)
     return Services(settings)
