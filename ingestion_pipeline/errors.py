@@ -31,6 +31,13 @@ class ErrorKind(StrEnum):
     INTERNAL = "internal"
 
 
+class Ask(StrEnum):
+    """What a person can be asked about a document; the task waits for the answer."""
+
+    PASSWORD = "password"  # noqa: S105 - a name, no secret
+    GO_ON = "go_on"
+
+
 class IngestError(Exception):
     """An error with a kind and a one-line message for the person who owns the document."""
 
@@ -42,12 +49,23 @@ class IngestError(Exception):
         )
         super().__init__(self.message)
 
-    def __reduce__(self) -> tuple[type[IngestError], tuple[ErrorKind, str]]:
+    def __reduce__(self) -> tuple[type[IngestError], tuple[object, ...]]:
         return (type(self), (self.kind, self.message))
 
 
 class PermanentError(IngestError):
     """Trying again cannot help: the document, the message or the request itself is at fault."""
+
+
+class InputNeededError(PermanentError):
+    """A person's answer would help; where nobody can be asked, the permanent error that it is."""
+
+    def __init__(self, kind: ErrorKind, message: str, asks: Ask) -> None:
+        self.asks = asks
+        super().__init__(kind, message)
+
+    def __reduce__(self) -> tuple[type[InputNeededError], tuple[object, ...]]:
+        return (type(self), (self.kind, self.message, self.asks))
 
 
 class TransientError(IngestError):
@@ -60,3 +78,7 @@ class StopWorkError(Exception):
 
 class LeaseLostError(StopWorkError):
     """The batch was given to another run."""
+
+
+class WithdrawnError(StopWorkError):
+    """Some of the documents at hand are not wanted any more; the others are to go on."""

@@ -44,13 +44,18 @@ class Element:
 
 @dataclass(frozen=True)
 class ParsedDocument:
-    """A parsed document. ``pages`` is None where the format has none; ``title`` may be unknown."""
+    """A parsed document. ``pages`` is None where the format has none; ``title`` may be unknown.
+
+    ``scanned_pages`` counts the pages that are pictures: without text, a good part of them an
+    image. There may be no elements where there are such pages, else there is at least one.
+    """
 
     media_type: str
     elements: tuple[Element, ...]
     title: str | None = None
     pages: int | None = None
     warnings: tuple[str, ...] = field(default=())
+    scanned_pages: int = 0
 
     @cached_property
     def text(self) -> str:

@@ -61,6 +61,7 @@ class DocumentBuilder:
         title: str | None = None,
         pages: int | None = None,
         warnings: Sequence[str] = (),
+        scanned_pages: int = 0,
     ) -> ParsedDocument:
         """Return what was collected; without a ``title``, the first of the top headings is it."""
         title = one_line(title or "")[:LONGEST_HEADING]
@@ -70,6 +71,7 @@ class DocumentBuilder:
             title=title or self._top_heading(),
             pages=pages,
             warnings=tuple(warnings),
+            scanned_pages=scanned_pages,
         )
 
     def _add(self, element: Element) -> None:

@@ -14,19 +14,22 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
-from ingestion_pipeline.errors import ErrorKind, IngestError, TransientError
+from ingestion_pipeline.errors import ErrorKind, IngestError, InputNeededError, TransientError
 from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing.factory import parse
 from ingestion_pipeline.parsing.protocol import REPLY, Failure, Reply, read_frame, write_frame
 
 _PR_SET_PDEATHSIG = 1
 
+Parse = Callable[[bytes, str, str | None], ParsedDocument]
+"""Reads a document, given its bytes, its name and its password, if there is one."""
 
-def serve(parse_one: Callable[[bytes, str], ParsedDocument], arguments: Sequence[str]) -> None:
+
+def serve(parse_one: Parse, arguments: Sequence[str]) -> None:
     """Answer documents on standard input with replies on standard output.
 
     Args:
-        parse_one: Reads a document, given its bytes and its name.
+        parse_one: Reads a document.
         arguments: The parent's process id and the limit of memory in bytes.
     """
     parent, memory_bytes = map(int, arguments)
@@ -35,11 +38,12 @@ def serve(parse_one: Callable[[bytes, str], ParsedDocument], arguments: Sequence
     requests, replies = _take_over_pipes()
     write_frame(replies, b"")
     while (name := read_frame(requests)) is not None:
+        password = read_frame(requests)
         data = read_frame(requests)
-        if data is None:
+        if password is None or data is None:
             return
-        reply = _answer(parse_one, data, name.decode())
-        del data
+        reply = _answer(parse_one, data, name.decode(), password.decode() or None)
+        del data, password
         write_frame(replies, REPLY.dump_json(reply))
 
 
@@ -71,14 +75,15 @@ def _take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
     return requests, replies
 
 
-def _answer(parse_one: Callable[[bytes, str], ParsedDocument], data: bytes, name: str) -> Reply:
+def _answer(parse_one: Parse, data: bytes, name: str, password: str | None) -> Reply:
     try:
-        return Reply(document=parse_one(data, name))
+        return Reply(document=parse_one(data, name, password))
     except MemoryError:
         return Reply(failure=Failure(ErrorKind.TOO_LARGE, "out of memory"))
     except IngestError as error:
         transient = isinstance(error, TransientError)
-        return Reply(failure=Failure(error.kind, error.message, transient))
+        asks = error.asks if isinstance(error, InputNeededError) else None
+        return Reply(failure=Failure(error.kind, error.message, transient, asks))
 
 
 if __name__ == "__main__":

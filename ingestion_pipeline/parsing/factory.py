@@ -28,25 +28,30 @@ PARSERS: Mapping[FileType, Parser] = MappingProxyType(
         FileType.PLAIN_TEXT: parse_plain_text,
         FileType.MARKDOWN: parse_markdown,
         FileType.HTML: parse_html,
-        FileType.PDF: parse_pdf,
         FileType.DOCX: parse_docx,
     }
 )
+"""Of all formats but PDF."""
 
 
-def parse(data: bytes, name: str) -> ParsedDocument:
+def parse(data: bytes, name: str, password: str | None = None) -> ParsedDocument:
     """Read a document in this process, without limits; untrusted ones belong in ``ParserPool``.
 
     Args:
         data: The file's bytes; they alone decide the format, but for the kinds of text.
         name: The file's name.
+        password: Opens the document if it is encrypted; of no account if it is not.
+
+    Returns:
+        The document. It has at least one element or scanned page.
 
     Raises:
+        InputNeededError: ``encrypted`` where a password would help.
         PermanentError: ``empty``, ``unsupported``, ``encrypted`` or ``broken``.
         MemoryError: As it is; only the caller knows what the limit was.
     """
     try:
-        document = PARSERS[detect(data, name)](data)
+        document = _read(detect(data, name), data, password)
     except (IngestError, MemoryError):
         raise
     except Exception as error:
@@ -54,6 +59,13 @@ def parse(data: bytes, name: str) -> ParsedDocument:
         raise PermanentError(
             ErrorKind.BROKEN, f"the file cannot be read ({reason}); save it again and retry"
         ) from error
-    if not document.elements:
+    if not document.elements and not document.scanned_pages:
         raise PermanentError(ErrorKind.EMPTY, "the file holds no text")
     return document
+
+
+def _read(file_type: FileType, data: bytes, password: str | None) -> ParsedDocument:
+    """Read one format; none but PDF has passwords that we know how to use."""
+    if file_type is FileType.PDF:
+        return parse_pdf(data, password)
+    return PARSERS[file_type](data)

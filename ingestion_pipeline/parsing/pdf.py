@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.errors import Ask, ErrorKind, InputNeededError, PermanentError
 from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing.builder import LONGEST_HEADING
 from ingestion_pipeline.parsing.cleaning import one_line
@@ -20,7 +20,7 @@ from ingestion_pipeline.parsing.detection import FileType
 from ingestion_pipeline.parsing.pdf_layout import Bookmark, Line, Page, build
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument, PdfTextPage
+    from pypdfium2 import PdfDocument, PdfObject, PdfPage, PdfTextPage
 
 _LINE = re.compile("[^\r\n\ufffe]+\ufffe?")
 """PDFium ends a line with a line break, or, where it takes a hyphen away, with U+FFFE."""
@@ -35,15 +35,20 @@ _LIGATURES = str.maketrans(
 _NO_PAGES = re.compile(rb"/Count\s+0\b")
 _FONT_NAME_BYTES = 128
 _PAGES_NAMED_IN_WARNING = 10
+_SCANNED_SHARE = 0.25
+"""Share of a page without text that images cover if it is a scan: a receipt may be a small part of
+its page, a logo or a rule is a smaller one."""
 
 
-def parse_pdf(data: bytes) -> ParsedDocument:
+def parse_pdf(data: bytes, password: str | None = None) -> ParsedDocument:
     """Read the text layer page by page; pages that cannot be read or hold none give a warning.
 
     Raises:
-        PermanentError: ``encrypted``, ``broken``, or ``empty`` for no pages or no text layer.
+        InputNeededError: ``encrypted``, and ``password`` does not open it.
+        PermanentError: ``broken``, ``encrypted`` in a way that no password opens, or ``empty``:
+            no pages, or neither text nor scanned pages.
     """
-    with closing(_open(data)) as document:
+    with closing(_open(data, password)) as document:
         pages, unreadable = _read_pages(document)
         without_text = [page.number for page in pages if not page.lines]
         if len(unreadable) == len(document):
@@ -51,11 +56,10 @@ def parse_pdf(data: bytes) -> ParsedDocument:
                 ErrorKind.BROKEN,
                 "no page of the PDF can be read; export it again",
             )
-        if len(without_text) + len(unreadable) == len(document):
+        scanned_pages = sum(page.scanned for page in pages)
+        if len(without_text) + len(unreadable) == len(document) and not scanned_pages:
             raise PermanentError(
-                ErrorKind.EMPTY,
-                f"no text layer on any of {len(document)} pages; scanned pages are not "
-                "recognised yet",
+                ErrorKind.EMPTY, f"no text and no scanned image on any of {len(document)} pages"
             )
         builder = build(pages, list(_bookmarks(document)))
         warnings = [
@@ -63,28 +67,48 @@ def parse_pdf(data: bytes) -> ParsedDocument:
             *_warning("without a text layer, nothing taken from them", without_text),
         ]
         return builder.document(
-            FileType.PDF, title=_title(document), pages=len(document), warnings=warnings
+            FileType.PDF,
+            title=_title(document),
+            pages=len(document),
+            warnings=warnings,
+            scanned_pages=scanned_pages,
         )
 
 
-def _open(data: bytes) -> PdfDocument:
+def _open(data: bytes, password: str | None) -> PdfDocument:
     import pypdfium2
 
     # PDFium gives no reason for a document without pages: that of an earlier failure would stand.
     # A file that does not exist leaves one that a document in memory never has.
     pypdfium2.raw.FPDF_LoadDocument(b"", None)
     try:
-        return pypdfium2.PdfDocument(data)
+        return pypdfium2.PdfDocument(data, password)
     except pypdfium2.PdfiumError as error:
-        if error.err_code in (pypdfium2.raw.FPDF_ERR_PASSWORD, pypdfium2.raw.FPDF_ERR_SECURITY):
+        if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
+            raise _encrypted(password) from error
+        if error.err_code == pypdfium2.raw.FPDF_ERR_SECURITY:
             raise PermanentError(
-                ErrorKind.ENCRYPTED, "the PDF is protected by a password; save a copy without one"
+                ErrorKind.ENCRYPTED,
+                "the PDF is protected in a way that no password opens; save a copy without it",
             ) from error
         if error.err_code == pypdfium2.raw.FPDF_ERR_FILE and _NO_PAGES.search(data):
             raise PermanentError(ErrorKind.EMPTY, "the PDF has no pages") from error
         raise PermanentError(
             ErrorKind.BROKEN, f"the PDF is damaged ({error}); export or download it again"
         ) from error
+
+
+def _encrypted(password: str | None) -> InputNeededError:
+    """Ask for the password, and say so if one was tried, but never which."""
+    state = (
+        "is encrypted" if password is None else "is encrypted, and this password does not open it"
+    )
+    return InputNeededError(
+        ErrorKind.ENCRYPTED,
+        f"the PDF {state}: answer with its password (`ingest reply TASK password=@file`), or save "
+        "a copy without one",
+        Ask.PASSWORD,
+    )
 
 
 def _read_pages(document: PdfDocument) -> tuple[list[Page], list[int]]:
@@ -106,7 +130,33 @@ def read_page(document: PdfDocument, index: int) -> Page:
     with closing(document[index]) as page, closing(page.get_textpage()) as text_page:
         text = text_page.get_text_range()
         lines = [_line(text_page, match) for match in _LINE.finditer(text) if match[0].strip()]
-    return Page(number=index + 1, lines=lines)
+        scanned = not lines and _share_of_images(page) >= _SCANNED_SHARE
+    return Page(number=index + 1, lines=lines, scanned=scanned)
+
+
+def _share_of_images(page: PdfPage) -> float:
+    """Return the share of a page that images cover; scanners cut pages into strips, so: summed."""
+    import pypdfium2.raw as pdfium
+
+    left, bottom, right, top = page.get_cropbox()
+    covered = 0.0
+    for image in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE]):
+        box = _box_on_page(image)
+        width = min(box[2], right) - max(box[0], left)
+        height = min(box[3], top) - max(box[1], bottom)
+        covered += max(width, 0.0) * max(height, 0.0)
+    area = (right - left) * (top - bottom)
+    return covered / area if area else 0.0
+
+
+def _box_on_page(image: PdfObject) -> tuple[float, float, float, float]:
+    """Return left, bottom, right, top; PDFium gives them in the space of the form around it."""
+    box: tuple[float, float, float, float] = image.get_bounds()
+    form = image.container
+    while form is not None:
+        box = form.get_matrix().on_rect(*box)
+        form = form.container
+    return box
 
 
 def _line(text_page: PdfTextPage, match: re.Match[str]) -> Line:

@@ -63,10 +63,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page, counted from 1, and its lines in reading order."""
+    """A page, counted from 1, and its lines in reading order.
+
+    ``scanned`` says that there are none and that a good part of the page is an image.
+    """
 
     number: int
     lines: list[Line]
+    scanned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from pydantic import ValidationError
 
-from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
+from ingestion_pipeline.errors import (
+    ErrorKind,
+    InputNeededError,
+    PermanentError,
+    TransientError,
+)
 from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing.protocol import LENGTH, REPLY, Failure, Reply
 from ingestion_pipeline.settings import untracked_environment
@@ -78,7 +84,7 @@ class ParserPool:
         self._command = (*command, str(os.getpid()), str(memory_bytes))
         self._changed = threading.Condition()
         self._idle: list[_Child] = []
-        self._busy: set[_Child] = set()
+        self._calls: set[_Call] = set()
         self._closed = False
         # Linux kills a child when the *thread* that started it ends, and callers' threads do.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parser-starter")
@@ -94,18 +100,29 @@ class ParserPool:
     ) -> None:
         self.close()
 
-    def parse(self, data: bytes, name: str) -> ParsedDocument:
+    def parse(
+        self, data: bytes, name: str, *, password: str | None = None, key: str = ""
+    ) -> ParsedDocument:
         """Read a document; blocks until a child is free and has answered.
 
+        Args:
+            data: The file's bytes.
+            name: The file's name.
+            password: Opens the document if it is encrypted. Nothing but the pipe to the child
+                carries it.
+            key: What ``interrupt`` knows this parse by.
+
         Raises:
+            InputNeededError: As ``factory.parse``.
             PermanentError: As ``factory.parse``, and ``timeout`` or ``too_large``.
             TransientError: ``crashed`` if the child died, ``unavailable`` if none could be
-                started or the pool was closed.
+                started, the parse was interrupted or the pool was closed.
         """
-        with self._child() as child:
+        with self._call(key) as call:
+            child = self._child(call)
             try:
                 child.wait_until_ready()
-                reply = child.ask(data, name, self._timeout_seconds)
+                reply = child.ask(data, name, password, self._timeout_seconds)
             except _ChildTimedOutError as error:
                 raise PermanentError(
                     ErrorKind.TIMEOUT,
@@ -113,16 +130,24 @@ class ParserPool:
                     "or allow more time",
                 ) from error
             except _ChildDiedError as error:
-                raise self._death_of(child) from error
+                raise self._death_of(child, call) from error
         if reply.document is None:
             raise self._error(reply.failure)
         return reply.document
 
-    def interrupt(self) -> None:
-        """End the parses under way; whoever waits for one gets an error. The pool stays open."""
+    def interrupt(self, keys: Collection[str] | None = None) -> None:
+        """End the parses of these keys, of all if None; whoever waits for one gets an error.
+
+        That holds for calls that are under way, those that wait for a child included. The pool
+        stays open, and later calls with the same keys are served.
+        """
         with self._changed:
-            for child in self._busy:
-                child.kill()
+            for call in self._calls:
+                if keys is None or call.key in keys:
+                    call.interrupted = True
+                    if call.child is not None:
+                        call.child.kill()
+            self._changed.notify_all()
 
     def close(self) -> None:
         """End all children; whoever waits in ``parse`` gets an error. May be called again."""
@@ -131,31 +156,46 @@ class ParserPool:
             for child in self._idle:
                 child.end()
             self._idle.clear()
-            for child in self._busy:
-                child.kill()
+            for call in self._calls:
+                if call.child is not None:
+                    call.child.kill()
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._busy)
+            self._changed.wait_for(lambda: not self._calls)
         self._starter.shutdown()
 
     @contextlib.contextmanager
-    def _child(self) -> Iterator[_Child]:
-        """Hand out a child; one that did not end in step, for whatever reason, is ended."""
+    def _call(self, key: str) -> Iterator[_Call]:
+        """Keep account of a call; a child that did not end in step, for whatever reason, ends."""
+        call = _Call(key)
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._busy) < self._workers)
-            if self._closed:
-                raise _closed_error()
-            child = self._idle_child() or self._started_child()
-            self._busy.add(child)
+            self._calls.add(call)
         try:
-            yield child
+            yield call
         finally:
             with self._changed:
-                self._busy.remove(child)
-                if child.reusable and not self._closed:
-                    self._idle.append(child)
-                else:
-                    child.end()
+                self._calls.remove(call)
+                if call.child is not None:
+                    if call.child.reusable and not call.interrupted and not self._closed:
+                        self._idle.append(call.child)
+                    else:
+                        call.child.end()
                 self._changed.notify_all()
+
+    def _child(self, call: _Call) -> _Child:
+        """Wait for a child that is free, or for room for one more, and give it to ``call``."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._closed or call.interrupted or self._busy() < self._workers
+            )
+            if self._closed:
+                raise _closed_error()
+            if call.interrupted:
+                raise _interrupted_error()
+            call.child = self._idle_child() or self._started_child()
+            return call.child
+
+    def _busy(self) -> int:
+        return sum(call.child is not None for call in self._calls)
 
     def _idle_child(self) -> _Child | None:
         while self._idle:
@@ -173,13 +213,14 @@ class ParserPool:
                 ErrorKind.UNAVAILABLE, f"no parser process can be started ({error})"
             ) from error
 
-    def _death_of(self, child: _Child) -> TransientError | PermanentError:
+    def _death_of(self, child: _Child, call: _Call) -> TransientError | PermanentError:
         """Say why a child that closed its pipes is gone."""
         cause, memory_bytes = child.end()
         with self._changed:
-            closed = self._closed
-        if closed:
-            return _closed_error()
+            if self._closed:
+                return _closed_error()
+            if call.interrupted:
+                return _interrupted_error()
         if not child.ready:
             return TransientError(
                 ErrorKind.UNAVAILABLE, f"the parser process did not start ({cause})"
@@ -193,6 +234,8 @@ class ParserPool:
             return TransientError(ErrorKind.CRASHED, "the parser process gave no answer")
         if failure.kind is ErrorKind.TOO_LARGE:
             return self._too_large()
+        if failure.asks is not None:
+            return InputNeededError(failure.kind, failure.message, failure.asks)
         error = TransientError if failure.transient else PermanentError
         return error(failure.kind, failure.message)
 
@@ -206,6 +249,19 @@ class ParserPool:
 
 def _closed_error() -> TransientError:
     return TransientError(ErrorKind.UNAVAILABLE, "the parser pool was closed; try again")
+
+
+def _interrupted_error() -> TransientError:
+    return TransientError(ErrorKind.UNAVAILABLE, "the parse was interrupted; try again")
+
+
+@dataclass(eq=False)
+class _Call:
+    """One parse that somebody waits for; ``child`` is None until it has one."""
+
+    key: str
+    child: _Child | None = None
+    interrupted: bool = False
 
 
 class _Child:
@@ -250,11 +306,12 @@ class _Child:
             raise _ChildDiedError from error
         self.ready = True
 
-    def ask(self, data: bytes, name: str, timeout_seconds: float) -> Reply:
+    def ask(self, data: bytes, name: str, password: str | None, timeout_seconds: float) -> Reply:
         """Have a document parsed; until the answer is complete, the child is of no other use."""
         self.reusable = False
         deadline = time.monotonic() + timeout_seconds
         self._write_frame(name.encode(errors="replace"), deadline)
+        self._write_frame((password or "").encode(errors="replace"), deadline)
         self._write_frame(data, deadline)
         reply = _reply(self._read_frame(deadline))
         self._documents += 1

@@ -1,8 +1,9 @@
 """What a parser child and its pool say to each other over pipes.
 
 A frame is its length (8 bytes, big-endian) and that many bytes. A child sends an empty frame
-when it is ready. Each document is two frames (name, bytes) and is answered by one: a ``Reply``
-in JSON, so that what comes out of a child that a document has taken over is data, never code.
+when it is ready. Each document is three frames (name, password, bytes; no password is an empty
+frame) and is answered by one: a ``Reply`` in JSON, so that what comes out of a child that a
+document has taken over is data, never code. No reply holds the password.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import BinaryIO
 
 from pydantic import TypeAdapter
 
-from ingestion_pipeline.errors import ErrorKind
+from ingestion_pipeline.errors import Ask, ErrorKind
 from ingestion_pipeline.model.elements import ParsedDocument
 
 LENGTH = struct.Struct(">Q")
@@ -21,11 +22,12 @@ LENGTH = struct.Struct(">Q")
 
 @dataclass(frozen=True)
 class Failure:
-    """A typed error on its way to the parent."""
+    """A typed error on its way to the parent; ``asks`` says which answer would help."""
 
     kind: ErrorKind
     message: str
     transient: bool = False
+    asks: Ask | None = None
 
 
 @dataclass(frozen=True)

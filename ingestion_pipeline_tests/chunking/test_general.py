@@ -134,6 +134,9 @@ class TestSections:
         assert found.text == "Part\n\nChapter"
         assert found.heading_path == ("Part", "Chapter")
 
+    def test_a_document_without_elements_has_no_chunks(self) -> None:
+        assert texts_of() == []
+
     def test_an_edit_in_one_section_leaves_the_chunks_of_the_others_alone(self) -> None:
         def ids(second: str) -> list[str]:
             sections = [sentences(60), second, sentences(50, words=7)]

@@ -20,17 +20,26 @@ def abort_while_holding(_: bytearray) -> None:
     os.abort()
 
 
-def misbehave(data: bytes, name: str) -> ParsedDocument:  # noqa: C901 - one case each
+def sleep_while_holding(_: bytearray) -> None:
+    time.sleep(600)
+
+
+def misbehave(data: bytes, name: str, password: str | None = None) -> ParsedDocument:  # noqa: C901 - one case each
     match name:
         case "pid":
             text = str(os.getpid())
             return ParsedDocument("x", (Element(ElementCategory.NARRATIVE_TEXT, text),))
         case "hang":
             time.sleep(600)
+        case "hang while holding":
+            sleep_while_holding(bytearray(b"x") * (300 * MIB))
+        case "slow":
+            time.sleep(0.8)
+            return misbehave(data, "pid")
         case "too much memory":
             return misbehave(bytes(1024 * MIB), "pid")
         case "abort for want of memory":
-            abort_while_holding(bytearray(b"x" * 300 * MIB))
+            abort_while_holding(bytearray(b"x") * (300 * MIB))
         case "segmentation fault":
             ctypes.string_at(0)
         case "killed":
@@ -44,7 +53,7 @@ def misbehave(data: bytes, name: str) -> ParsedDocument:  # noqa: C901 - one cas
             return misbehave(sys.stdin.buffer.read(1), "pid")
         case "transient":
             raise TransientError(ErrorKind.UNAVAILABLE, "come back later")
-    return parse(data, name)
+    return parse(data, name, password)
 
 
 if __name__ == "__main__":

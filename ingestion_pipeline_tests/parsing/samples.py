@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import docx
 import pypdfium2
+from PIL import Image
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
@@ -72,6 +73,50 @@ def handbook_pdf(pages: int = 4, **options: str) -> bytes:
 def empty_page(canvas: Canvas) -> None:
     """Draw a page that has a picture of nothing, and no text."""
     canvas.rect(100, 100, 200, 200)
+
+
+def image(canvas: Canvas, x: float, y: float, width: float, height: float) -> None:
+    """Draw a small picture, stretched to a place on the page."""
+    canvas.drawInlineImage(Image.new("L", (8, 8), 200), x, y, width, height)
+
+
+def scanned_page(canvas: Canvas) -> None:
+    """Draw a page that is a picture."""
+    image(canvas, 0, 0, *A4)
+
+
+def pdf_with_font_map(lines: Sequence[str], font_map: Mapping[str, str]) -> bytes:
+    """Return a PDF that shows ``lines`` and whose font says that its letters are others."""
+    entries = "".join(
+        f"<{ord(shown):02X}> <{said.encode('utf-16-be').hex()}>\n"
+        for shown, said in font_map.items()
+    )
+    cmap = (
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapType 2 def\n"
+        "1 begincodespacerange <00> <FF> endcodespacerange\n"
+        f"{len(font_map)} beginbfchar\n{entries}endbfchar endcmap end end"
+    )
+    shown = "".join(f"({line}) Tj T* " for line in lines)
+    objects = (
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1/MediaBox[0 0 595 842]>>",
+        "<</Type/Page/Parent 2 0 R/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>",
+        _stream(f"BT /F 10 Tf 12 TL 72 700 Td {shown}ET"),
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/ToUnicode 6 0 R>>",
+        _stream(cmap),
+    )
+    body = "%PDF-1.4\n"
+    places = []
+    for number, content in enumerate(objects, start=1):
+        places.append(f"{len(body):010} 00000 n \n")
+        body += f"{number} 0 obj {content} endobj\n"
+    table = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{''.join(places)}"
+    trailer = f"trailer <</Root 1 0 R/Size {len(objects) + 1}>>\nstartxref\n{len(body)}\n%%EOF"
+    return (body + table + trailer).encode("ascii")
+
+
+def _stream(content: str) -> str:
+    return f"<</Length {len(content)}>> stream\n{content}\nendstream"
 
 
 def pdf_without_pages() -> bytes:

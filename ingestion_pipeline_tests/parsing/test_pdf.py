@@ -6,7 +6,7 @@ import pypdfium2
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
-from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.errors import Ask, ErrorKind, InputNeededError, PermanentError
 from ingestion_pipeline.model.elements import ElementCategory, ParsedDocument
 from ingestion_pipeline.parsing import parse
 from ingestion_pipeline_tests.parsing import samples
@@ -131,11 +131,49 @@ def test_pages_without_text_are_told_in_a_warning() -> None:
     assert document.warnings == ("1 page without a text layer, nothing taken from them: 2",)
 
 
-def test_a_scanned_document_is_empty_and_says_why() -> None:
+def test_a_document_with_neither_text_nor_images_is_empty() -> None:
     data = samples.pdf([samples.empty_page, samples.empty_page])
-    with pytest.raises(PermanentError, match="no text layer on any of 2 pages") as raised:
+    with pytest.raises(PermanentError, match="no text and no scanned image on any of 2") as raised:
         parse(data, "a.pdf")
     assert raised.value.kind is ErrorKind.EMPTY
+    assert not isinstance(raised.value, InputNeededError)
+
+
+def test_scanned_pages_are_counted_and_no_error() -> None:
+    document = parse(samples.pdf([samples.scanned_page, samples.empty_page]), "a.pdf")
+    assert document.elements == ()
+    assert (document.pages, document.scanned_pages) == (2, 1)
+
+
+def test_a_page_with_text_on_an_image_is_no_scan() -> None:
+    def draw(canvas: Canvas) -> None:
+        samples.scanned_page(canvas)
+        write(canvas, BODY)
+
+    document = parse(samples.pdf([draw, samples.scanned_page]), "a.pdf")
+    assert document.elements
+    assert document.scanned_pages == 1
+
+
+def test_a_scan_in_strips_and_within_a_form_is_one() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.beginForm("scan", lowerx=0, lowery=0, upperx=1, uppery=1)
+        for strip in range(4):
+            samples.image(canvas, 0, strip / 4, 1, 1 / 4)
+        canvas.endForm()
+        canvas.translate(50, 50)
+        canvas.scale(400, 700)
+        canvas.doForm("scan")
+
+    assert parse(samples.pdf([draw]), "a.pdf").scanned_pages == 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(100, 100), (595, 20)])
+def test_a_logo_or_a_rule_makes_no_scan(width: float, height: float) -> None:
+    def draw(canvas: Canvas) -> None:
+        samples.image(canvas, 0, 0, width, height)
+
+    assert kind_of(samples.pdf([draw])) is ErrorKind.EMPTY
 
 
 @pytest.mark.parametrize(
@@ -148,9 +186,37 @@ def test_a_document_without_pages_is_empty_whatever_failed_before_it(before: byt
 
 def test_a_password_is_asked_for() -> None:
     data = samples.handbook_pdf(1, password="secret")
-    with pytest.raises(PermanentError, match="protected by a password") as raised:
+    with pytest.raises(InputNeededError, match="ingest reply TASK password=@file") as raised:
         parse(data, "a.pdf")
     assert raised.value.kind is ErrorKind.ENCRYPTED
+    assert raised.value.asks is Ask.PASSWORD
+
+
+def test_a_wrong_password_is_asked_for_again_without_being_told() -> None:
+    data = samples.handbook_pdf(1, password="secret")
+    with pytest.raises(InputNeededError, match="this password does not open it") as raised:
+        parse(data, "a.pdf", "canary")
+    assert raised.value.asks is Ask.PASSWORD
+    assert "canary" not in raised.value.message
+
+
+def test_a_protection_that_no_password_opens_asks_for_none() -> None:
+    data = samples.handbook_pdf(1, password="secret").replace(b"/Standard", b"/Unheard_")
+    with pytest.raises(PermanentError, match="no password opens") as raised:
+        parse(data, "a.pdf", "secret")
+    assert raised.value.kind is ErrorKind.ENCRYPTED
+    assert not isinstance(raised.value, InputNeededError)
+
+
+@pytest.mark.parametrize("password", ["secret", "grün ist es"])
+def test_the_password_opens_the_document(password: str) -> None:
+    data = samples.handbook_pdf(2, password=password)
+    assert parse(data, "a.pdf", password) == parse(samples.handbook_pdf(2), "a.pdf")
+
+
+def test_a_password_that_is_not_needed_does_no_harm() -> None:
+    for name, make in samples.EVERY_FORMAT.items():
+        assert parse(make(), name, "secret") == parse(make(), name)
 
 
 @pytest.mark.parametrize("data", [b"%PDF-1.4\n", b"%PDF-1.7 but nothing that follows is one"])

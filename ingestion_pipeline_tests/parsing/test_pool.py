@@ -8,12 +8,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError, TransientError
+from ingestion_pipeline.errors import (
+    Ask,
+    ErrorKind,
+    IngestError,
+    InputNeededError,
+    PermanentError,
+    TransientError,
+)
+from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing import ParserPool, parse
 from ingestion_pipeline_tests.parsing import samples
 
@@ -72,6 +80,21 @@ def test_typed_errors_arrive_typed(pool: ParserPool, data: bytes, kind: ErrorKin
         pool.parse(data, "a.pdf")
     assert there.value.kind is here.value.kind is kind
     assert there.value.message == here.value.message
+
+
+def test_a_password_goes_to_the_child_and_nowhere_else(pool: ParserPool) -> None:
+    canary = "canary-of-the-pool"
+    data = samples.handbook_pdf(2, password=canary)
+    with pytest.raises(InputNeededError) as raised:
+        pool.parse(data, "a.pdf", password=f"wrong {canary}")
+    assert raised.value.asks is Ask.PASSWORD
+    assert canary not in str(raised.value)
+    assert pool.parse(data, "a.pdf", password=canary).pages == 2
+    pid = pid_of_child(pool)
+    for place in ("cmdline", "environ"):
+        assert canary.encode() not in Path(f"/proc/{pid}/{place}").read_bytes()
+    with pytest.raises(InputNeededError):
+        pool.parse(data, "a.pdf")  # a password is for one document
 
 
 def test_transient_errors_stay_transient(pool: ParserPool) -> None:
@@ -189,6 +212,50 @@ def test_as_many_documents_as_workers_are_parsed_at_once() -> None:
         assert pid_of_child(pool)
         pool.close()
         assert isinstance(hanging.exception(), TransientError)
+
+
+def test_interrupting_a_key_leaves_the_others_undisturbed() -> None:
+    with misbehaving_pool(workers=2) as pool, ThreadPoolExecutor(4) as threads:
+        pid_of_child(pool)
+        hanging = threads.submit(pool.parse, b"", "hang", key="hanging")
+        slow = threads.submit(pool.parse, b"", "slow", key="slow")
+        time.sleep(0.1)
+        given_up = threads.submit(pool.parse, samples.PLAIN, "a.txt", key="given up")
+        waiting = threads.submit(pool.parse, samples.PLAIN, "a.txt", key="waiting")
+        time.sleep(0.1)
+        pool.interrupt({"given up"})
+        assert_interrupted(given_up)
+        assert not hanging.done()
+        pool.interrupt({"hanging"})
+        assert_interrupted(hanging)
+        assert waiting.result(10).text
+        assert slow.result(10).text
+        assert pool.parse(samples.PLAIN, "a.txt", key="hanging").text
+
+
+def test_interrupting_all_ends_those_who_wait_as_well() -> None:
+    with misbehaving_pool() as pool, ThreadPoolExecutor(3) as threads:
+        calls = [threads.submit(pool.parse, b"", "hang", key=key) for key in ("a", "a", "b")]
+        time.sleep(0.1)
+        pool.interrupt()
+        for call in calls:
+            assert_interrupted(call)
+        assert pid_of_child(pool)
+
+
+def test_an_interrupted_parse_that_held_much_memory_is_not_taken_for_too_large() -> None:
+    with misbehaving_pool() as pool, ThreadPoolExecutor(1) as threads:
+        pid_of_child(pool)
+        call = threads.submit(pool.parse, b"", "hang while holding", key="a")
+        time.sleep(0.5)
+        pool.interrupt(["a"])
+        assert_interrupted(call)
+
+
+def assert_interrupted(call: Future[ParsedDocument]) -> None:
+    error = call.exception(10)
+    assert isinstance(error, TransientError)
+    assert "interrupted" in error.message
 
 
 def test_closing_ends_children_and_all_who_wait() -> None:

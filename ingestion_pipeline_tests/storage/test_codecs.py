@@ -30,6 +30,7 @@ PARSED = st.builds(
     title=st.none() | TEXT,
     pages=st.none() | st.integers(0, 10_000),
     warnings=st.lists(TEXT, max_size=2).map(tuple),
+    scanned_pages=st.integers(0, 10_000),
 )
 CHUNKS = st.lists(
     st.builds(
