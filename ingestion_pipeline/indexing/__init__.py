@@ -6,7 +6,12 @@ belong here: ranking and fusion (``retrieval``), when to publish and under which
 
 from __future__ import annotations
 
-from ingestion_pipeline.indexing.index import CollectionIndex, check_readable, drop_collection
+from ingestion_pipeline.indexing.index import (
+    CollectionIndex,
+    check_readable,
+    drop_collection,
+    purge_collection,
+)
 from ingestion_pipeline.indexing.maintenance import Maintenance
 from ingestion_pipeline.indexing.schema import IndexedDocument, sql_string
 from ingestion_pipeline.indexing.snapshot import Counts, IndexedVersion, Snapshot
@@ -20,5 +25,6 @@ __all__ = [
     "Snapshot",
     "check_readable",
     "drop_collection",
+    "purge_collection",
     "sql_string",
 ]

@@ -1,10 +1,11 @@
 """Commits that lost a race, and storage that cannot be reached: errors that may pass.
 
-Belongs here: how LanceDB says "conflict" or "no answer" (it has no exception types for them), and
-the bounded backoff. Does not belong here: what is committed.
+Belongs here: how LanceDB says "conflict", "purged" or "no answer" (it has no exception types for
+them), and the bounded backoff. Does not belong here: what is committed.
 
 LanceDB itself redoes a merge that conflicts, up to ten times within half a minute; what arrives
-here is what it gave up on, or what it never redoes.
+here is what it gave up on, or what it never redoes. A commit also starts again when a purge took
+the files of the version it began with.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 
 _CONFLICT = re.compile(r"conflict|contention", re.IGNORECASE)
+_PURGED = re.compile(
+    r"not found: \S*\.lance/(data|_deletions|_indices|_transactions|_versions)/", re.IGNORECASE
+)
 _STORAGE = re.compile(r"LanceError\(IO\)|\bIO \{|Generic S3 error")
 _SHOWN_CHARACTERS = 300
 
@@ -39,7 +43,7 @@ def committed(attempt: Callable[[], Result], what: str) -> Result:
         try:
             return attempt()
         except (OSError, RuntimeError, ValueError) as error:
-            if not _CONFLICT.search(str(error)):
+            if not (_CONFLICT.search(str(error)) or _PURGED.search(str(error))):
                 raise
             last = error
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**number)
@@ -48,6 +52,20 @@ def committed(attempt: Callable[[], Result], what: str) -> Result:
         ErrorKind.UNAVAILABLE,
         f"{what}: other writers came first {ATTEMPTS} times ({last}); try again later",
     )
+
+
+@contextmanager
+def purged_errors() -> Iterator[None]:
+    """Turn what LanceDB raises to the reader of a version that was purged into a typed error."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        if not _PURGED.search(str(error)):
+            raise
+        raise TransientError(
+            ErrorKind.UNAVAILABLE,
+            "the index was purged while it was read, and what was read of it is gone; ask again",
+        ) from error
 
 
 @contextmanager

@@ -1,24 +1,26 @@
 """The index of a collection: published atomically, read in snapshots.
 
 Belongs here: opening, creating, publishing and dropping tables. Does not belong here: queries
-(``snapshot``), upkeep (``maintenance``), leases (the caller's ``before_commit``).
+(``snapshot``), upkeep (``maintenance``, ``purging``), leases (the caller's ``before_commit``).
 """
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
-from ingestion_pipeline.indexing import maintenance
+from ingestion_pipeline.indexing import maintenance, purging
 from ingestion_pipeline.indexing.commits import committed, storage_errors
 from ingestion_pipeline.indexing.schema import (
     IndexedDocument,
     document_rows,
     is_any_of,
+    is_draft,
     is_generation,
     table_name,
     table_schema,
@@ -79,13 +81,7 @@ class CollectionIndex:
                 if not any(document.chunks for document in documents):
                     return 0
                 table = self._create(dimension=int(documents[0].vectors.shape[1]))
-            rows = document_rows(documents, table.schema)
-            before_commit()
-            merge = table.merge_insert("chunk_id")
-            merge.when_matched_update_all().when_not_matched_insert_all()
-            merge.when_not_matched_by_source_delete(is_any_of("document_id", replaced))
-            # Only the sentinel has no vector; document_rows refused all others that are not sound.
-            return int(merge.execute(rows, on_bad_vectors="null").version)
+            return _replace(table, documents, replaced, before_commit)
 
         with storage_errors(self.uri):
             return committed(attempt, f"publishing {len(replaced)} documents")
@@ -173,6 +169,59 @@ def drop_collection(uri: str, table: str) -> int:
     for name in names:
         database.drop_table(name, ignore_missing=True)
     return len(names)
+
+
+def purge_collection(
+    uri: str,
+    table: str,
+    removed: Collection[str] = (),
+    keep_versions: timedelta = purging.AT_ONCE,
+) -> int:
+    """Remove for good what is no longer visible, and ``removed`` documents, from all generations.
+
+    Afterwards no file holds text, words, names or vectors of documents that were removed before,
+    except: versions younger than ``keep_versions``; and what commits that failed or were killed
+    left behind, for an hour in a folder, for 7 days in an object store. It rewrites the tables and
+    their indexes: its cost is that of the collection, not of the documents. Publications go on
+    beside it; who reads an older version than is kept gets a ``TransientError`` and asks again.
+
+    Returns:
+        How many tables there were.
+
+    Raises:
+        TransientError: of kind ``unavailable`` if other writers came first again and again, or the
+            storage does not answer; what was done stays done, and all of it may be done again.
+    """
+    with storage_errors(uri):
+        database = _connect(uri)
+        names = [name for name in _generations(database, table) if not is_draft(name)]
+        for name in names:
+            _purge(database.open_table(name), removed, keep_versions)
+    return len(names)
+
+
+def _purge(table: LanceTable, removed: Collection[str], keep_versions: timedelta) -> None:
+    if removed:
+        committed(
+            lambda: _replace(maintenance.latest(table), [], removed, _nothing),
+            f"removing {len(removed)} documents",
+        )
+    purging.purge(table, keep_versions)
+
+
+def _replace(
+    table: LanceTable,
+    documents: Sequence[IndexedDocument],
+    replaced: Collection[str],
+    before_commit: Callable[[], None],
+) -> int:
+    rows = document_rows(documents, table.schema)
+    before_commit()
+    merge = table.merge_insert("chunk_id")
+    merge.when_matched_update_all().when_not_matched_insert_all()
+    merge.when_not_matched_by_source_delete(is_any_of("document_id", replaced))
+    # Only the sentinel has no vector; document_rows refused all others that are not sound.
+    return int(merge.execute(rows, on_bad_vectors="null").version)
 
 
 def _connect(uri: str) -> LanceDBConnection:

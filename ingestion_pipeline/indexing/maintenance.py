@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ingestion_pipeline.indexing.commits import committed
@@ -68,7 +69,8 @@ def maintain(table: LanceTable | None, *, thorough: bool) -> Maintenance:
     due = thorough or small_fragments >= SMALL_FRAGMENTS or unindexed_rows >= UNINDEXED_ROWS
     if due:
         committed(
-            lambda: table.optimize(cleanup_older_than=KEEP_VERSIONS), f"compacting {table.name}"
+            lambda: latest(table).optimize(cleanup_older_than=KEEP_VERSIONS),
+            f"compacting {table.name}",
         )
     return Maintenance(
         rows=before["num_rows"] - 1,
@@ -80,8 +82,33 @@ def maintain(table: LanceTable | None, *, thorough: bool) -> Maintenance:
     )
 
 
+def latest(table: LanceTable) -> LanceTable:
+    """Return the table at its newest version, so that another attempt starts where others ended."""
+    table.checkout_latest()  # type: ignore[no-untyped-call]
+    return table
+
+
 def create_missing_indexes(table: LanceTable) -> None:
-    """Create the full-text index and those that make publishing fast.
+    """Create the full-text index and those that make publishing fast."""
+    for column, config in _indexes().items():
+        _create_if_missing(table, column, config)
+
+
+def replace_indexes(table: LanceTable) -> None:
+    """Build every index of the table anew, from the rows that are visible."""
+    for column, config in _indexes().items():
+        _create(table, column, config)
+    for index in table.list_indices():
+        if index.columns != ["vector"]:
+            continue
+        if table.count_rows() > VECTOR_INDEX_ROWS:
+            _create(table, "vector", _vector_index())
+        else:
+            committed(partial(table.drop_index, index.name), f"dropping {index.name}")
+
+
+def _indexes() -> dict[str, FTS | BTree]:
+    """Return the indexes of every table by column.
 
     The tokenizer cuts at Unicode word boundaries and by a dictionary where a script has no spaces
     (Chinese, Japanese, Thai), then folds case and accents and stems English.
@@ -89,28 +116,39 @@ def create_missing_indexes(table: LanceTable) -> None:
     from lancedb.index import FTS, BTree
 
     text = FTS(base_tokenizer="icu/split", custom_stop_words=STOP_WORDS.split())
-    _create_if_missing(table, "search_text", text)
-    _create_if_missing(table, "chunk_id", BTree())
-    _create_if_missing(table, "document_id", BTree())
+    return {"search_text": text, "chunk_id": BTree(), "document_id": BTree()}
+
+
+def _vector_index() -> IvfRq:
+    """Return the approximate index; the snapshot's exact comparison makes up for what it rounds."""
+    from lancedb.index import IvfRq
+
+    return IvfRq(distance_type="cosine")
 
 
 def _index_vectors(table: LanceTable) -> bool:
-    """Create the approximate index; the snapshot's exact comparison makes up for what it rounds.
+    """Create the approximate index where it takes the dimension: a multiple of 8.
 
-    It takes dimensions that are multiples of 8; models of others are searched exhaustively.
+    Models of other dimensions are searched exhaustively.
     """
-    from lancedb.index import IvfRq
-
     if table.schema.field("vector").type.list_size % 8:
         return False
-    return _create_if_missing(table, "vector", IvfRq(distance_type="cosine"))
+    return _create_if_missing(table, "vector", _vector_index())
 
 
 def _create_if_missing(table: LanceTable, column: str, config: FTS | BTree | IvfRq) -> bool:
     if any(column in index.columns for index in table.list_indices()):
         return False
-    committed(lambda: table.create_index(column, config=config), f"indexing {column}")
+    _create(table, column, config)
     return True
+
+
+def _create(table: LanceTable, column: str, config: FTS | BTree | IvfRq) -> None:
+    """Create an index, in place of the one there is."""
+    committed(
+        lambda: latest(table).create_index(column, config=config, replace=True),
+        f"indexing {column}",
+    )
 
 
 def _statistics(table: LanceTable) -> dict[str, Any]:

@@ -71,6 +71,11 @@ def is_generation(name: str, table: str) -> bool:
     return re.fullmatch(re.escape(table) + r"\.G[0-9a-f]{16}(\.[0-9a-f]{32})?", name) is not None
 
 
+def is_draft(name: str) -> bool:
+    """Whether a generation's name is that of a draft, which holds no document yet."""
+    return re.search(r"\.[0-9a-f]{32}$", name) is not None
+
+
 def sql_string(value: str) -> str:
     """Return ``value`` as an SQL string literal; a quote is doubled, nothing else is special."""
     return "'" + value.replace("'", "''") + "'"

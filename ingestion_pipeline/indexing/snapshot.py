@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.indexing.commits import purged_errors
 from ingestion_pipeline.indexing.schema import VISIBLE, is_any_of, sql_string
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.search import Hit, HitKind
@@ -63,7 +64,8 @@ class Snapshot:
     """One version of a collection's table; None is a collection in which nothing is indexed yet.
 
     All reads of one question go to one snapshot, so they see each document's old version or its
-    new one, never both.
+    new one, never both. A read raises a ``TransientError`` of kind ``unavailable`` when a purge
+    took the version meanwhile: ask again, of a new snapshot.
     """
 
     def __init__(self, table: LanceTable | None) -> None:
@@ -169,7 +171,8 @@ class Snapshot:
     def _columns(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
         assert self._table is not None  # noqa: S101 - for the type checker
         condition = VISIBLE if where is None else f"{VISIBLE} AND ({where})"
-        return self._table.search().where(condition).select(list(columns)).to_arrow()
+        with purged_errors():
+            return self._table.search().where(condition).select(list(columns)).to_arrow()
 
 
 def _answer(
@@ -177,8 +180,10 @@ def _answer(
 ) -> pa.Table:
     if where is not None:
         query = query.where(where, prefilter=True)
+    timeout = timedelta(seconds=QUERY_SECONDS)
     try:
-        return query.select(columns).limit(limit).to_arrow(timeout=timedelta(seconds=QUERY_SECONDS))
+        with purged_errors():
+            return query.select(columns).limit(limit).to_arrow(timeout=timeout)
     except RuntimeError as error:
         if "Query timeout" not in str(error):
             raise

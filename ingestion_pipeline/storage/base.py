@@ -50,8 +50,14 @@ class ObjectStore(Protocol):
     def delete(self, key: str) -> None:
         """Remove the object; it is no error if there is none."""
 
+    def touch(self, key: str) -> bool:
+        """Make the object count as modified now; return whether there is one."""
+
     def keys(self, prefix: str = "") -> Iterator[str]:
-        """Yield the keys below the folder ``prefix``, in no particular order; "" is all."""
+        """Yield the keys below the folder ``prefix``, folder by folder; "" is all."""
+
+    def dated(self, prefix: str = "") -> Iterator[tuple[str, float]]:
+        """Yield what ``keys`` does, each with when it was last modified (Unix seconds)."""
 
 
 def checked_key(key: str) -> str:

@@ -10,7 +10,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ingestion_pipeline.errors import ErrorKind, TransientError
@@ -19,6 +19,7 @@ from ingestion_pipeline.storage.base import checked_key, missing
 UNFINISHED = ".unfinished"
 """Where files are written before they get their name; no key can lead there."""
 ABANDONED_AFTER_SECONDS = 24 * 3600
+RENAME_ATTEMPTS = 20
 
 
 class LocalStore:
@@ -78,22 +79,59 @@ class LocalStore:
         return self.size(key) is not None
 
     def delete(self, key: str) -> None:
-        """Remove the object if there is one."""
+        """Remove the object if there is one, and the folders it leaves empty."""
         path = self._path(key)
         with self._errors():
             if path.is_file():
                 path.unlink(missing_ok=True)
+                self._remove_empty(path.parent)
+
+    def touch(self, key: str) -> bool:
+        """Make the object count as modified now; return whether there is one."""
+        path = self._path(key)
+        with self._errors():
+            try:
+                os.utime(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+        return path.is_file()
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys below the folder ``prefix``."""
+        for path in self._files(prefix):
+            yield self._key(path)
+
+    def dated(self, prefix: str = "") -> Iterator[tuple[str, float]]:
+        """Yield what ``keys`` does, each with when it was last modified (Unix seconds)."""
+        for path in self._files(prefix):
+            with self._errors():
+                try:
+                    modified = path.stat().st_mtime
+                except FileNotFoundError:
+                    continue  # deleted meanwhile
+            yield self._key(path), modified
+
+    def _files(self, prefix: str) -> Iterator[Path]:
         top = self._path(prefix) if prefix else self._root
         for folder, subfolders, names in os.walk(top):
             subfolders[:] = [name for name in subfolders if not name.startswith(".")]
             for name in names:
-                yield Path(folder, name).relative_to(self._root).as_posix()
+                yield Path(folder, name)
+
+    def _key(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
 
     def _path(self, key: str) -> Path:
         return self._root / checked_key(key)
+
+    def _remove_empty(self, folder: Path) -> None:
+        """Remove a folder and those above it, as far as they are empty."""
+        while folder != self._root:
+            try:
+                folder.rmdir()
+            except OSError:
+                return  # it holds something, or another process was quicker
+            folder = folder.parent
 
     def _remove_abandoned(self) -> None:
         """Remove what killed writers left behind."""
@@ -117,16 +155,25 @@ class LocalStore:
 
 
 def _rename(source: Path, target: Path) -> None:
-    try:
-        source.replace(target)
-    except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        source.replace(target)
+    """Rename into a folder that is made where it is missing.
+
+    A deletion beside may remove the folder again before anything is in it: then once more.
+    """
+    for _ in range(RENAME_ATTEMPTS):
+        with suppress(FileNotFoundError):
+            source.replace(target)
+            return
+        with suppress(FileNotFoundError):
+            target.parent.mkdir(parents=True, exist_ok=True)
+    source.replace(target)
 
 
 def _sync_folder(folder: Path) -> None:
     """Make a rename into this folder survive a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return  # what was renamed is deleted again, and its folder with it
     try:
         os.fsync(descriptor)
     finally:

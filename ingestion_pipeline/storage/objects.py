@@ -7,6 +7,8 @@ elsewhere (``stages``).
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Iterator
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.collections import CollectionName
@@ -30,7 +32,8 @@ class SourceObjects:
         sha256 = hashlib.sha256(data).hexdigest()
         key = f"{_folder(collection)}/{sha256[:2]}/{sha256}"
         # The size too: a loss of power may have torn what an earlier life of the disk held.
-        if self._store.size(key) != len(data):
+        # Touched, so that no sweep takes what is old and belongs to nobody before it is recorded.
+        if self._store.size(key) != len(data) or not self._store.touch(key):
             self._store.put(key, data)
         return key, sha256
 
@@ -60,6 +63,13 @@ class SourceObjects:
         if size is None:
             raise missing(key)
         return size
+
+    def keys(self, collection: CollectionName, older_than: float = 0.0) -> Iterator[str]:
+        """Yield the keys of a collection's objects that nobody put in ``older_than`` seconds."""
+        latest = time.time() - older_than
+        for key, modified in self._store.dated(_folder(collection)):
+            if modified <= latest:
+                yield key
 
     def delete(self, collection: CollectionName, key: str) -> None:
         """Remove a document's bytes; the caller knows that no other document has the same.

@@ -66,14 +66,37 @@ class S3Store:
         with self._errors(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._full(key))
 
+    def touch(self, key: str) -> bool:
+        """Make the object count as modified now, by copying it onto itself."""
+        full = self._full(key)
+        try:
+            with self._errors(key):
+                self._client.copy_object(
+                    Bucket=self._bucket,
+                    Key=full,
+                    CopySource={"Bucket": self._bucket, "Key": full},
+                    MetadataDirective="REPLACE",
+                )
+        except PermanentError as error:
+            if error.kind is not ErrorKind.NOT_FOUND:
+                raise
+            return False
+        return True
+
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys below the folder ``prefix``."""
+        for key, _ in self.dated(prefix):
+            yield key
+
+    def dated(self, prefix: str = "") -> Iterator[tuple[str, float]]:
+        """Yield what ``keys`` does, each with when it was last modified (Unix seconds)."""
         folder = f"{self._full(prefix)}/" if prefix else self._prefix
         with self._errors(prefix):
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=folder):
                 for entry in page.get("Contents", ()):
-                    yield entry["Key"].removeprefix(self._prefix)
+                    key = entry["Key"].removeprefix(self._prefix)
+                    yield key, entry["LastModified"].timestamp()
 
     def _full(self, key: str) -> str:
         return self._prefix + checked_key(key)

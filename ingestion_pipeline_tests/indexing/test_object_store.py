@@ -9,7 +9,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from ingestion_pipeline.errors import ErrorKind, TransientError
-from ingestion_pipeline.indexing import CollectionIndex, drop_collection
+from ingestion_pipeline.indexing import CollectionIndex, drop_collection, purge_collection
 from ingestion_pipeline.indexing.commits import storage_errors
 from ingestion_pipeline_tests.indexing.samples import document
 
@@ -58,3 +58,23 @@ def test_storage_that_does_not_answer_is_a_transient_error(message: str) -> None
 def test_other_errors_stay_what_they_are() -> None:
     with pytest.raises(ValueError, match="a bug"), storage_errors("s3://knowledge"):
         raise ValueError("a bug")
+
+
+def test_no_object_of_a_purged_bucket_holds_anything_of_a_removed_document(bucket: str) -> None:
+    index = CollectionIndex(bucket, "handbook", "model-a")
+    index.publish([document("a", "plain words"), document("b", "the zqxcanaryvv text")])
+    index.maintain(thorough=True)
+    assert stored_with("zqxcanaryvv")
+    held = CollectionIndex(bucket, "handbook", "model-a").snapshot()
+    assert purge_collection(bucket, "handbook", removed=["b"]) == 1
+    assert stored_with("zqxcanaryvv") == []
+    with pytest.raises(TransientError, match="ask again"):
+        held.chunks_of("b")
+    assert [hit.text for hit in index.snapshot().matching("words", 10)] == ["plain words"]
+
+
+def stored_with(word: str) -> list[str]:
+    client = boto3.client("s3")
+    keys = [each["Key"] for each in client.list_objects_v2(Bucket="knowledge")["Contents"]]
+    bodies = {key: client.get_object(Bucket="knowledge", Key=key)["Body"].read() for key in keys}
+    return [key for key, body in bodies.items() if word.encode() in body]

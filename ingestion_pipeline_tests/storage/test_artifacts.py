@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import logging
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.documents import Stage
 from ingestion_pipeline.model.elements import Element, ElementCategory, ParsedDocument
 from ingestion_pipeline.storage import ArtifactStore, ObjectStore
+from ingestion_pipeline.storage.local import UNFINISHED, LocalStore
 
 OURS = CollectionName("acme", "handbook")
 PARSED = ParsedDocument("text/plain", (Element(ElementCategory.NARRATIVE_TEXT, "some text"),))
@@ -25,32 +30,32 @@ def artifacts(store: ObjectStore) -> ArtifactStore:
 def test_results_are_found_by_stage_and_fingerprint(
     artifacts: ArtifactStore, store: ObjectStore
 ) -> None:
-    artifacts.put_parsed(OURS, "f1", PARSED)
-    artifacts.put_chunks(OURS, "f1", CHUNKS)
-    artifacts.put_vectors(OURS, "f1", VECTORS)
-    assert artifacts.get_parsed(OURS, "f1") == PARSED
-    assert artifacts.get_chunks(OURS, "f1") == CHUNKS
-    vectors = artifacts.get_vectors(OURS, "f1")
+    artifacts.put_parsed(OURS, "d1", "f1", PARSED)
+    artifacts.put_chunks(OURS, "d1", "f1", CHUNKS)
+    artifacts.put_vectors(OURS, "d1", "f1", VECTORS)
+    assert artifacts.get_parsed(OURS, "d1", "f1") == PARSED
+    assert artifacts.get_chunks(OURS, "d1", "f1") == CHUNKS
+    vectors = artifacts.get_vectors(OURS, "d1", "f1")
     assert vectors is not None
     assert np.array_equal(vectors, VECTORS)
     assert sorted(store.keys()) == [
-        "artifacts/acme/handbook/chunked/f1/f1",
-        "artifacts/acme/handbook/embedded/f1/f1",
-        "artifacts/acme/handbook/parsed/f1/f1",
+        "artifacts/acme/handbook/8b/d1/chunked-f1",
+        "artifacts/acme/handbook/8b/d1/embedded-f1",
+        "artifacts/acme/handbook/8b/d1/parsed-f1",
     ]
 
 
 def test_what_was_never_stored_is_absent(artifacts: ArtifactStore) -> None:
-    artifacts.put_parsed(OURS, "f1", PARSED)
-    assert artifacts.get_parsed(OURS, "f2") is None
-    assert artifacts.get_chunks(OURS, "f1") is None
-    assert artifacts.get_vectors(OURS, "f1") is None
-    assert artifacts.get_parsed(CollectionName("rival", "handbook"), "f1") is None
+    artifacts.put_parsed(OURS, "d1", "f1", PARSED)
+    assert artifacts.get_parsed(OURS, "d1", "f2") is None
+    assert artifacts.get_chunks(OURS, "d1", "f1") is None
+    assert artifacts.get_vectors(OURS, "d1", "f1") is None
+    assert artifacts.get_parsed(CollectionName("rival", "handbook"), "d1", "f1") is None
 
 
 def test_no_chunks_are_a_result_and_not_an_absence(artifacts: ArtifactStore) -> None:
-    artifacts.put_chunks(OURS, "f1", [])
-    assert artifacts.get_chunks(OURS, "f1") == []
+    artifacts.put_chunks(OURS, "d1", "f1", [])
+    assert artifacts.get_chunks(OURS, "d1", "f1") == []
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "bit", "zeros"])
@@ -60,9 +65,9 @@ def test_a_damaged_result_is_absent_with_a_warning(
     damage: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    artifacts.put_parsed(OURS, "f1", PARSED)
-    artifacts.put_chunks(OURS, "f1", CHUNKS)
-    artifacts.put_vectors(OURS, "f1", VECTORS)
+    artifacts.put_parsed(OURS, "d1", "f1", PARSED)
+    artifacts.put_chunks(OURS, "d1", "f1", CHUNKS)
+    artifacts.put_vectors(OURS, "d1", "f1", VECTORS)
     for key in list(store.keys()):
         data = store.get(key)
         middle = len(data) // 2
@@ -73,17 +78,58 @@ def test_a_damaged_result_is_absent_with_a_warning(
             "zeros": bytes(len(data)),
         }[damage]
         store.put(key, damaged)
-    assert artifacts.get_parsed(OURS, "f1") is None
-    assert artifacts.get_chunks(OURS, "f1") is None
-    assert artifacts.get_vectors(OURS, "f1") is None
+    assert artifacts.get_parsed(OURS, "d1", "f1") is None
+    assert artifacts.get_chunks(OURS, "d1", "f1") is None
+    assert artifacts.get_vectors(OURS, "d1", "f1") is None
     warnings = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == 3
-    assert "artifacts/acme/handbook/parsed/f1/f1 is made again" in warnings[0]
+    assert "artifacts/acme/handbook/8b/d1/parsed-f1 is made again" in warnings[0]
 
 
 def test_a_result_of_an_older_form_is_absent(artifacts: ArtifactStore) -> None:
     for stage in (Stage.PARSED, Stage.CHUNKED, Stage.EMBEDDED):
-        artifacts.put(OURS, stage, "f1", b"as it was written once")
-    assert artifacts.get_parsed(OURS, "f1") is None
-    assert artifacts.get_chunks(OURS, "f1") is None
-    assert artifacts.get_vectors(OURS, "f1") is None
+        artifacts.put(OURS, "d1", stage, "f1", b"as it was written once")
+    assert artifacts.get_parsed(OURS, "d1", "f1") is None
+    assert artifacts.get_chunks(OURS, "d1", "f1") is None
+    assert artifacts.get_vectors(OURS, "d1", "f1") is None
+
+
+def test_deleting_a_document_removes_all_versions_and_leaves_its_neighbours(
+    artifacts: ArtifactStore, store: ObjectStore
+) -> None:
+    for fingerprint in ("f1", "f2"):
+        for document_id in ("d1", "d", "d1.x", "D1"):
+            artifacts.put_chunks(OURS, document_id, fingerprint, CHUNKS)
+            artifacts.put_vectors(OURS, document_id, fingerprint, VECTORS)
+    artifacts.put_chunks(CollectionName("rival", "handbook"), "d1", "f1", CHUNKS)
+    assert artifacts.delete_document(OURS, "d1") == 4
+    assert artifacts.delete_document(OURS, "d1") == 0
+    assert sorted(artifacts.document_ids(OURS)) == ["D1", "d", "d1.x"]
+    assert list(artifacts.document_ids(CollectionName("rival", "handbook"))) == ["d1"]
+    assert not [key for key in store.keys("artifacts/acme") if "/d1/" in key]
+
+
+def test_sweeping_a_document_keeps_the_results_that_are_named(artifacts: ArtifactStore) -> None:
+    artifacts.put_chunks(OURS, "d1", "old", CHUNKS)
+    artifacts.put_vectors(OURS, "d1", "old", VECTORS)
+    artifacts.put_chunks(OURS, "d1", "new", CHUNKS)
+    artifacts.put_chunks(OURS, "d2", "old", CHUNKS)
+    assert artifacts.sweep_document(OURS, "d1", keep={"new"}, older_than=3600) == 0
+    assert artifacts.sweep_document(OURS, "d1", keep={"new"}) == 2
+    assert artifacts.get_chunks(OURS, "d1", "old") is None
+    assert artifacts.get_chunks(OURS, "d1", "new") == CHUNKS
+    assert artifacts.get_chunks(OURS, "d2", "old") == CHUNKS
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", fullmatch=True), max_size=8))
+def test_every_document_of_which_something_is_stored_is_listed_once(ids: set[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        artifacts = ArtifactStore(LocalStore(Path(folder)))
+        for document_id in ids:
+            artifacts.put_chunks(OURS, document_id, "f1", CHUNKS)
+            artifacts.put_vectors(OURS, document_id, "f1", VECTORS)
+        assert sorted(artifacts.document_ids(OURS)) == sorted(ids)
+        for document_id in ids:
+            assert artifacts.delete_document(OURS, document_id) == 2
+        assert [path.name for path in Path(folder).iterdir()] == [UNFINISHED]

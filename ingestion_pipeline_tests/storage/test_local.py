@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,28 @@ def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TransientError, match="INGEST_STORAGE_URI"):
         LocalStore(tmp_path / "file" / "store")
+
+
+def test_deleting_removes_the_folders_it_leaves_empty(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.put("a/b/c/1", b"")
+    store.put("a/2", b"")
+    store.delete("a/b/c/1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [UNFINISHED, "a"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["2"]
+    store.delete("a/2")
+    assert [path.name for path in tmp_path.iterdir()] == [UNFINISHED]
+
+
+def test_writers_beside_deletions_in_the_same_folder_lose_nothing(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+
+    def write_and_delete(name: int) -> None:
+        for _ in range(150):
+            store.put(f"a/b/{name}", b"data", durable=name % 2 == 0)
+            assert store.get(f"a/b/{name}") == b"data"
+            store.delete(f"a/b/{name}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write_and_delete, range(4)))
+    assert [path.name for path in tmp_path.iterdir()] == [UNFINISHED]

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from pathlib import Path
 
 import pytest
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.storage import ObjectStore, SourceObjects, object_key, object_uri
+from ingestion_pipeline.storage.local import LocalStore
 
 OURS = CollectionName("acme", "handbook")
 SHA256 = hashlib.sha256(b"data").hexdigest()
@@ -103,3 +106,21 @@ def test_a_uri_that_names_no_object_is_refused(uri: str) -> None:
     with pytest.raises(PermanentError) as caught:
         object_key(uri)
     assert caught.value.kind is ErrorKind.INVALID_OPTION
+
+
+def test_the_keys_of_a_collection_are_its_own(store: ObjectStore) -> None:
+    objects = SourceObjects(store)
+    keys = {objects.put(OURS, data)[0] for data in (b"one", b"two")}
+    objects.put(CollectionName("acme", "handbook2"), b"one")
+    assert set(objects.keys(OURS)) == keys
+
+
+def test_what_was_put_again_counts_as_young(tmp_path: Path) -> None:
+    objects = SourceObjects(LocalStore(tmp_path))
+    old, _ = objects.put(OURS, b"old")
+    again, _ = objects.put(OURS, b"again")
+    for key in (old, again):
+        os.utime(tmp_path / key, (0, 0))
+    objects.put(OURS, b"again")
+    assert list(objects.keys(OURS, older_than=60)) == [old]
+    assert sorted(objects.keys(OURS)) == sorted([old, again])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -113,9 +114,11 @@ def test_an_unsafe_key_is_refused_by_every_operation(store: ObjectStore, key: st
         lambda: store.size(key),
         lambda: store.exists(key),
         lambda: store.delete(key),
+        lambda: store.touch(key),
     ]
     if key:
         operations.append(lambda: list(store.keys(key)))
+        operations.append(lambda: list(store.dated(key)))
     for operation in operations:
         with pytest.raises(PermanentError) as caught:
             operation()
@@ -133,3 +136,30 @@ def test_concurrent_writers_of_one_key_leave_one_whole_object(store: ObjectStore
         seen = list(pool.map(write_and_read, contents))
     assert set(seen) <= set(contents)
     assert store.get("key") in contents
+
+
+def test_keys_are_listed_with_the_time_they_were_last_written(store: ObjectStore) -> None:
+    began = time.time()
+    store.put("a/1", b"")
+    store.put("b/2", b"")
+    dated = dict(store.dated())
+    assert sorted(dated) == ["a/1", "b/2"]
+    assert all(began - 2 < modified < time.time() + 2 for modified in dated.values())
+    assert [key for key, _ in store.dated("a")] == ["a/1"]
+
+
+def test_touching_makes_an_object_young_and_keeps_its_bytes(store: ObjectStore) -> None:
+    store.put("key", b"data")
+    ((_, written),) = store.dated()
+    time.sleep(0.02)
+    assert store.touch("key")
+    ((_, touched),) = store.dated()
+    assert touched >= written
+    assert store.get("key") == b"data"
+
+
+@pytest.mark.parametrize("key", ["nothing", "no/thing", "a"])
+def test_touching_nothing_makes_nothing(store: ObjectStore, key: str) -> None:
+    store.put("a/b", b"")
+    assert not store.touch(key)
+    assert list(store.keys()) == ["a/b"]
