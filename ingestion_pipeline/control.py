@@ -6,6 +6,7 @@ is written or where a cancellation comes from (``tasks``).
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from ingestion_pipeline.model.documents import Stage
@@ -15,7 +16,10 @@ class Control(Protocol):
     """What a long computation may ask and tell its surroundings, from any thread."""
 
     def check(self) -> None:
-        """Raise if the work must stop now (cancelled, lease lost, deadline passed)."""
+        """Raise if the work must stop now (lease lost, run stopped)."""
+
+    def withdrawn(self) -> AbstractSet[str]:
+        """Return the documents that nobody wants any more (canceled, deleted, out of time)."""
 
     def progress(self, document_id: str, stage: Stage, fraction: float, message: str) -> None:
         """Tell how far one document is, ``fraction`` in 0..1, with a line for a person."""
@@ -26,6 +30,10 @@ class NoControl:
 
     def check(self) -> None:
         """Never stop."""
+
+    def withdrawn(self) -> AbstractSet[str]:
+        """Everything is wanted."""
+        return frozenset()
 
     def progress(self, document_id: str, stage: Stage, fraction: float, message: str) -> None:
         """Tell nobody."""

@@ -58,8 +58,9 @@ class Document:
 
     ``sha256`` is the document's *version*: the hash of its bytes, None until they were fetched.
     ``object_key`` says where the bytes are stored; ``fetch`` that they are to be fetched from
-    ``uri`` first. ``force`` asks for work although nothing changed. ``stages`` maps each finished
-    stage to the fingerprint of its stored result.
+    ``uri`` first. ``force`` asks for work although nothing changed. ``confirmed`` is the version
+    that a person said to go on with in spite of doubts. ``stages`` maps each finished stage to the
+    fingerprint of its stored result.
     """
 
     document_id: str
@@ -78,6 +79,7 @@ class Document:
     tokens: int | None = None
     error: ErrorInfo | None = None
     force: bool = False
+    confirmed: str | None = None
     stages: dict[Stage, str] = field(default_factory=dict)
 
 

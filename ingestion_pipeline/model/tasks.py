@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from ingestion_pipeline.errors import Ask
 from ingestion_pipeline.model.collections import DEFAULT_TENANT, NAME_PATTERN
 from ingestion_pipeline.model.documents import ErrorInfo
 
@@ -20,11 +21,16 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.
 
 
 class TaskType(StrEnum):
-    """What a task does."""
+    """What a task does. The last two are about another task and have no record of their own."""
 
     INGEST = "ingest"
     DELETE = "delete"
     REINDEX = "reindex"
+    CANCEL = "cancel"
+    CONTINUE = "continue"
+
+
+COMMANDS = frozenset({TaskType.CANCEL, TaskType.CONTINUE})
 
 
 class TaskState(StrEnum):
@@ -101,6 +107,7 @@ class TaskMessage(BaseModel):
     source: Source | None = None
     document_id: Identifier | None = None
     document_ids: Annotated[list[Identifier], Field(min_length=1)] | None = None
+    task_ref: Identifier | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -111,9 +118,23 @@ class TaskMessage(BaseModel):
             raise ValueError("an ingest message is about one 'document_id', not 'document_ids'")
         if self.type is TaskType.REINDEX and (self.source or self.document_id):
             raise ValueError("a reindex message names documents by 'document_ids' only")
-        if self.type is TaskType.DELETE and not (self.document_id or self.document_ids):
-            raise ValueError("a delete message needs 'document_id' or 'document_ids'")
+        if self.type is TaskType.DELETE and bool(self.document_id) == bool(self.document_ids):
+            raise ValueError("a delete message needs either 'document_id' or 'document_ids'")
+        if self.type is TaskType.DELETE and self.source:
+            raise ValueError("a delete message names documents, not a 'source'")
+        if (self.type in COMMANDS) != (self.task_ref is not None):
+            raise ValueError("'task_ref' names the task that a cancel or continue message is about")
+        if self.type in COMMANDS and (self.source or self.document_id or self.document_ids):
+            raise ValueError(f"a {self.type} message is about a task, named by 'task_ref' only")
         return self
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a task asks a person, and the doubt that is its error if the answer is no."""
+
+    asks: Ask
+    doubt: ErrorInfo
 
 
 @dataclass(frozen=True)
@@ -133,9 +154,12 @@ class Task:
     attempts: int
     tokens: int
     error: ErrorInfo | None
+    question: Question | None
     backend: Backend | None
     run_id: str | None
     created_at: float
     started_at: float | None
+    deadline: float | None
+    """When running, or waiting for input, has to end."""
     finished_at: float | None
     messages: tuple[str, ...] = ()

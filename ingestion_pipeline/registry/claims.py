@@ -9,33 +9,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import sqlalchemy as sa
 
-from ingestion_pipeline.errors import LeaseLostError
-from ingestion_pipeline.model.documents import Document, DocumentState, ErrorInfo, Stage
-from ingestion_pipeline.model.tasks import Backend, TaskState
-from ingestion_pipeline.registry import multiset
-from ingestion_pipeline.registry.database import Database, insert_if_missing, now
+from ingestion_pipeline.errors import ErrorKind, LeaseLostError
+from ingestion_pipeline.model.documents import Document, DocumentState, Stage
+from ingestion_pipeline.model.tasks import Backend, TaskState, TaskType
+from ingestion_pipeline.registry.database import Database, now
 from ingestion_pipeline.registry.documents import NOT_WANTED, select_documents
+from ingestion_pipeline.registry.results import DocumentResult, record
 from ingestion_pipeline.registry.schema import (
+    answers,
     claims,
     document_stages,
     documents,
-    stage_versions,
     task_documents,
+    tasks,
 )
-from ingestion_pipeline.registry.tasks import TaskUpdate, settle_tasks, start_tasks
+from ingestion_pipeline.registry.transitions import TaskUpdate, settle_tasks, start_tasks
+from ingestion_pipeline.registry.withdrawal import cancel, withdraw_documents
 
 HEAD_START_SECONDS = 300.0
 """Urgent documents go before others that were asked for up to this much earlier, so none starves.
 
 As long as planning lets a collection wait before it counts as urgent.
 """
-TRANSIENT_ATTEMPTS = 3
-TRANSIENT_DELAY_SECONDS = 5.0
-"""Pause before the second attempt; doubled before each further one."""
+CRASHES_BEFORE_ALONE = 3
+"""Runs that may die with a document before it is tried alone; if that one dies too, it is it."""
+
+QUARANTINED = (
+    f"{CRASHES_BEFORE_ALONE + 1} runs died while they worked on it, the last one on nothing else: "
+    "it is left alone; look at it, then `ingest retry` its task"
+)
 
 
 @dataclass(frozen=True)
@@ -61,35 +66,8 @@ class Claim:
     collection_key: str
     run_id: str
     documents: tuple[Document, ...]
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """What names a stored result of a stage; see ``document_stages``."""
-
-    recipe: str
-    fingerprint: str
-
-
-@dataclass
-class DocumentResult:
-    """How the work on one document of a claim ended.
-
-    ``version`` is the sha256 of the bytes it was done on, None when there were none to be had.
-    """
-
-    document_id: str
-    version: str | None
-    stages: dict[Stage, StageResult] = field(default_factory=dict)
-    object_key: str | None = None
-    bytes: int | None = None
-    media_type: str | None = None
-    pages: int | None = None
-    chunks: int | None = None
-    tokens: int | None = None
-    index_table: str | None = None
-    error: ErrorInfo | None = None
-    transient: bool = False
+    task_ids: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The tasks that wait for each document."""
 
 
 class Claims:
@@ -106,14 +84,12 @@ class Claims:
         run_id: str,
         backend: Backend,
         lease_seconds: float,
+        task_timeout_seconds: float,
         max_documents: int,
         max_bytes: int,
     ) -> tuple[Claim | None, list[TaskUpdate]]:
         """Claim a batch, bounded in number and bytes, or None when nothing is left."""
         with self._database.write() as connection:
-            _release(
-                connection, claims.c.expires_at < now(), claims.c.collection_key == collection_key
-            )
             ids = _candidates(connection, collection_key, wanted, max_documents, max_bytes)
             if not ids:
                 return None, []
@@ -136,9 +112,11 @@ class Claims:
                     .where(documents.c.claim_id == claim_id)
                     .values(state=DocumentState.PROCESSING, updated_at=now())
                 )
-            updates = _start_tasks(connection, ids, claim_id, run_id, backend)
+            task_ids = _take_up_tasks(connection, ids, claim_id)
+            started = sorted({task_id for some in task_ids.values() for task_id in some})
+            updates = start_tasks(connection, started, run_id, backend, task_timeout_seconds)
             batch = select_documents(connection, documents.c.claim_id == claim_id)
-        return Claim(claim_id, collection_key, run_id, tuple(batch)), updates
+        return Claim(claim_id, collection_key, run_id, tuple(batch), task_ids), updates
 
     def renew(self, claim_id: int, lease_seconds: float) -> None:
         """Extend a lease from now.
@@ -168,8 +146,31 @@ class Claims:
             if connection.scalar(query) is None:
                 raise LeaseLostError(f"the lease of claim {claim_id} lapsed")
 
+    def owned(self, claim_id: int) -> set[str]:
+        """Return the documents of a claim that nobody took back.
+
+        Raises:
+            LeaseLostError: when the batch was given back as a whole.
+        """
+        with self._database.read() as connection:
+            ids = set(
+                connection.scalars(
+                    sa.select(documents.c.document_id).where(documents.c.claim_id == claim_id)
+                )
+            )
+            known = sa.select(claims.c.claim_id).where(claims.c.claim_id == claim_id)
+            if not ids and connection.scalar(known) is None:
+                raise LeaseLostError(f"claim {claim_id} was given to another run")
+        return ids
+
+    def answer(self, document_id: str) -> str | None:
+        """Return what a person answered about a document, sealed; None if nobody did."""
+        query = sa.select(answers.c.sealed).where(answers.c.document_id == document_id)
+        with self._database.read() as connection:
+            return connection.scalar(query)
+
     def record(
-        self, claim: Claim, results: Sequence[DocumentResult]
+        self, claim: Claim, results: Sequence[DocumentResult], *, input_timeout_seconds: float
     ) -> tuple[list[TaskUpdate], list[str]]:
         """Write down how the documents of a claim ended and end their part of it.
 
@@ -177,34 +178,86 @@ class Claims:
         results are not recorded.
         """
         with self._database.write() as connection:
-            claimed_at = connection.scalar(
-                sa.select(claims.c.created_at).where(claims.c.claim_id == claim.claim_id)
+            return record(
+                connection, claim.claim_id, claim.collection_key, results, input_timeout_seconds
             )
-            owned = set(
-                connection.scalars(
-                    sa.select(documents.c.document_id)
-                    .where(documents.c.claim_id == claim.claim_id)
-                    .with_for_update()
-                )
-            )
-            kept = [result for result in results if result.document_id in owned]
-            _record_stages(connection, claim.collection_key, kept)
-            for result in kept:
-                _record_document(connection, claim.claim_id, claimed_at, result)
-            updates = _record_outcomes(connection, claim.claim_id, kept)
-        return updates, [
-            result.document_id for result in results if result.document_id not in owned
-        ]
 
     def release(self, claim_id: int) -> None:
         """Give back what is left of a claim; a claim that is gone already is no error."""
         with self._database.write() as connection:
-            _release(connection, claims.c.claim_id == claim_id)
+            _release(connection, [claim_id])
 
-    def release_runs(self, run_ids: Sequence[str]) -> int:
-        """Give back the batches of runs that ended; return how many claims that were."""
+    def release_runs(self, run_ids: Sequence[str]) -> None:
+        """Give back what runs hold that end in good order; holding nothing is no error."""
         with self._database.write() as connection:
-            return _release(connection, claims.c.run_id.in_(run_ids))
+            _release(connection, _claims_of(connection, run_ids))
+
+    def give_back_crashed(self, run_ids: Sequence[str]) -> list[TaskUpdate]:
+        """Give back what runs hold that died, and count the attempt.
+
+        A document that was tried alone because of earlier crashes has now failed for good.
+        """
+        with self._database.write() as connection:
+            ids = _claims_of(connection, run_ids)
+            in_work = (documents.c.claim_id.in_(ids)) & (
+                documents.c.state == DocumentState.PROCESSING
+            )
+            quarantined = connection.scalars(
+                documents.update()
+                .where(in_work, documents.c.crashes >= CRASHES_BEFORE_ALONE)
+                .values(
+                    state=DocumentState.FAILED,
+                    claim_id=None,
+                    force=False,
+                    error_kind=ErrorKind.QUARANTINED,
+                    error_message=QUARANTINED,
+                    updated_at=now(),
+                )
+                .returning(documents.c.document_id)
+            ).all()
+            connection.execute(
+                documents.update().where(in_work).values(crashes=documents.c.crashes + 1)
+            )
+            touched = connection.scalars(
+                task_documents.update()
+                .where(
+                    task_documents.c.claim_id.in_(ids),
+                    task_documents.c.document_id.in_(quarantined),
+                    task_documents.c.outcome.is_(None),
+                )
+                .values(outcome=TaskState.FAILED, claim_id=None)
+                .returning(task_documents.c.task_id)
+            ).all()
+            connection.execute(answers.delete().where(answers.c.document_id.in_(quarantined)))
+            _release(connection, ids)
+            return settle_tasks(connection, sorted(set(touched)))
+
+    def cancel_runs(self, run_ids: Sequence[str]) -> list[TaskUpdate]:
+        """Cancel what runs work on that a person stopped.
+
+        That is their batches' tasks, and what they asked for by themselves, of which no task knows.
+        """
+        with self._database.write() as connection:
+            ids = _claims_of(connection, run_ids)
+            task_ids = connection.scalars(
+                sa.select(task_documents.c.task_id)
+                .join(tasks, tasks.c.task_id == task_documents.c.task_id)
+                .where(task_documents.c.claim_id.in_(ids), task_documents.c.outcome.is_(None))
+                .distinct()
+            ).all()
+            message = "Task was canceled: its run was stopped by a person."
+            updates = cancel(connection, task_ids, message)
+            own = documents.c.claim_id.in_(ids) | (
+                documents.c.requested_by.in_(run_ids)
+                & (documents.c.state == DocumentState.PENDING)
+                & documents.c.claim_id.is_(None)
+            )
+            query = sa.select(documents.c.document_id).where(
+                own, documents.c.state.in_((DocumentState.PENDING, DocumentState.PROCESSING))
+            )
+            withdraw_documents(connection, connection.scalars(query).all())
+            _release(connection, ids)
+        return updates
 
     def live_runs(self) -> dict[str, set[str]]:
         """Return the runs that hold a lease right now, by collection."""
@@ -217,11 +270,6 @@ class Claims:
                 found.setdefault(collection_key, set()).add(run_id)
         return found
 
-    def release_lapsed(self) -> int:
-        """Give back every batch whose lease lapsed; return how many claims that were."""
-        with self._database.write() as connection:
-            return _release(connection, claims.c.expires_at < now())
-
 
 def _candidates(
     connection: sa.Connection,
@@ -231,7 +279,7 @@ def _candidates(
     max_bytes: int,
 ) -> list[str]:
     query = (
-        sa.select(documents.c.document_id, documents.c.bytes)
+        sa.select(documents.c.document_id, documents.c.bytes, documents.c.crashes)
         .where(
             documents.c.collection_key == collection_key,
             documents.c.claim_id.is_(None),
@@ -251,6 +299,10 @@ def _candidates(
     chosen: list[str] = []
     size = 0
     for row in connection.execute(query):
+        if row.crashes >= CRASHES_BEFORE_ALONE:
+            if not chosen:
+                return [row.document_id]
+            continue
         size += row.bytes or 0
         if chosen and size > max_bytes:
             break
@@ -283,200 +335,41 @@ def _is_current(stage: Stage, recipe: str) -> sa.ColumnElement[bool]:
     )
 
 
-def _start_tasks(
-    connection: sa.Connection, ids: Sequence[str], claim_id: int, run_id: str, backend: Backend
-) -> list[TaskUpdate]:
-    """Take up the tasks that wait for documents: what becomes of these now ends those."""
-    task_ids = connection.scalars(
-        task_documents.update()
-        .where(task_documents.c.document_id.in_(ids), task_documents.c.outcome.is_(None))
-        .values(claim_id=claim_id)
-        .returning(task_documents.c.task_id)
-    ).all()
-    return start_tasks(connection, sorted(set(task_ids)), run_id, backend)
+def _take_up_tasks(
+    connection: sa.Connection, ids: Sequence[str], claim_id: int
+) -> dict[str, tuple[str, ...]]:
+    """Take up the tasks that wait for documents: what becomes of these now ends those.
 
-
-def _record_stages(
-    connection: sa.Connection, collection_key: str, results: Sequence[DocumentResult]
-) -> None:
-    """Upsert the stages' fingerprints and bring the collection's data versions up to date."""
-    ids = [result.document_id for result in results]
-    rows = connection.execute(
-        sa.select(
-            document_stages.c.document_id, document_stages.c.stage, document_stages.c.fingerprint
-        ).where(document_stages.c.document_id.in_(ids))
-    )
-    before = {(row.document_id, row.stage): row.fingerprint for row in rows}
-    for stage in Stage:
-        new = {
-            result.document_id: (result.version, result.stages[stage])
-            for result in results
-            if stage in result.stages
-        }
-        if not new:
-            continue
-        connection.execute(
-            document_stages.delete().where(
-                document_stages.c.document_id.in_(new), document_stages.c.stage == stage
-            )
-        )
-        connection.execute(
-            document_stages.insert().values(updated_at=now()),
-            [
-                {
-                    "document_id": document_id,
-                    "stage": stage,
-                    "version": version,
-                    "recipe": done.recipe,
-                    "fingerprint": done.fingerprint,
-                }
-                for document_id, (version, done) in new.items()
-            ],
-        )
-        old = {key: before[key, stage] for key in new if (key, stage) in before}
-        _update_stage_version(
-            connection,
-            collection_key,
-            stage,
-            removed=[f"{key}:{fingerprint}" for key, fingerprint in old.items()],
-            added=[f"{key}:{done.fingerprint}" for key, (_, done) in new.items()],
-        )
-
-
-def _update_stage_version(
-    connection: sa.Connection,
-    collection_key: str,
-    stage: Stage,
-    *,
-    removed: Sequence[str],
-    added: Sequence[str],
-) -> None:
-    mine = (stage_versions.c.collection_key == collection_key) & (stage_versions.c.stage == stage)
-    insert_if_missing(
-        connection,
-        stage_versions,
-        collection_key=collection_key,
-        stage=stage,
-        multiset=multiset.EMPTY,
-        documents=0,
-    )
-    row = connection.execute(sa.select(stage_versions).where(mine).with_for_update()).one()
-    connection.execute(
-        stage_versions.update()
-        .where(mine)
-        .values(
-            multiset=multiset.replace(row.multiset, removed, added),
-            documents=row.documents + len(added) - len(removed),
-        )
-    )
-
-
-def _record_document(
-    connection: sa.Connection, claim_id: int, claimed_at: float | None, result: DocumentResult
-) -> None:
-    # Requested once more since it was claimed: then what was just done may be outdated. In doubt,
-    # within one step of the clock, it is looked at again.
-    again = documents.c.requested_at >= claimed_at
-    values: dict[str, Any] = {"claim_id": None, "updated_at": now()}
-    learned = {
-        "media_type": result.media_type,
-        "pages": result.pages,
-    }
-    if Stage.INDEXED in result.stages:  # what was made but not published counts for nothing yet
-        learned |= {
-            "chunks": result.chunks,
-            "tokens": result.tokens,
-            "index_table": result.index_table,
-        }
-    values |= {name: value for name, value in learned.items() if value is not None}
-    if result.object_key is not None:  # fetched in this run
-        fetched = {"sha256": result.version, "object_key": result.object_key, "bytes": result.bytes}
-        values |= {
-            name: sa.case((again, documents.c[name]), else_=value)
-            for name, value in fetched.items()
-        }
-        values["fetch"] = sa.and_(documents.c.fetch, again)
-    state: sa.ColumnElement[Any]
-    if result.error is not None and result.transient:
-        tried = documents.c.attempts + 1
-        state = sa.case(
-            (again | (tried < TRANSIENT_ATTEMPTS), DocumentState.PENDING),
-            else_=DocumentState.FAILED,
-        )
-        values |= {
-            "attempts": tried,
-            "not_before": now()
-            + TRANSIENT_DELAY_SECONDS * sa.literal(1).bitwise_lshift(documents.c.attempts),
-        }
-    elif result.error is not None:
-        state = sa.case((again, DocumentState.PENDING), else_=DocumentState.FAILED)
-    elif Stage.INDEXED in result.stages:
-        state = sa.case((again, DocumentState.PENDING), else_=DocumentState.INDEXED)
-        values |= {"attempts": 0}
-    else:
-        state = documents.c.state
-    values |= {
-        "state": state,
-        "force": sa.and_(documents.c.force, again),
-        "error_kind": result.error.kind if result.error else None,
-        "error_message": result.error.message if result.error else None,
-    }
-    connection.execute(
-        documents.update()
-        .where(documents.c.document_id == result.document_id, documents.c.claim_id == claim_id)
-        .values(**values)
-    )
-
-
-def _record_outcomes(
-    connection: sa.Connection, claim_id: int, results: Sequence[DocumentResult]
-) -> list[TaskUpdate]:
-    """Note each document's outcome on the tasks that the claim took up, and settle those.
-
-    A document that only got some stages further has no outcome yet.
+    But the deletion of what was submitted again ends when its old rows are gone from the index.
     """
-    touched: set[str] = set()
-    retried = set(
-        connection.scalars(
-            sa.select(documents.c.document_id).where(
-                documents.c.document_id.in_([r.document_id for r in results if r.transient]),
-                documents.c.state == DocumentState.PENDING,
-            )
-        )
+    is_deletion = sa.exists().where(
+        tasks.c.task_id == task_documents.c.task_id, tasks.c.type == TaskType.DELETE
     )
-    for outcome in (TaskState.SUCCEEDED, TaskState.FAILED):
-        ids = [
-            result.document_id
-            for result in results
-            if result.document_id not in retried
-            and (
-                result.error is not None
-                if outcome is TaskState.FAILED
-                else result.error is None and Stage.INDEXED in result.stages
-            )
-        ]
-        touched.update(
-            connection.scalars(
-                task_documents.update()
-                .where(
-                    task_documents.c.claim_id == claim_id,
-                    task_documents.c.document_id.in_(ids),
-                    task_documents.c.outcome.is_(None),
-                )
-                .values(outcome=outcome, claim_id=None)
-                .returning(task_documents.c.task_id)
-            )
+    rows = connection.execute(
+        task_documents.update()
+        .where(
+            task_documents.c.document_id.in_(ids),
+            task_documents.c.outcome.is_(None),
+            ~is_deletion,
         )
-    return settle_tasks(connection, sorted(touched))
+        .values(claim_id=claim_id)
+        .returning(task_documents.c.document_id, task_documents.c.task_id)
+    ).all()
+    found: dict[str, tuple[str, ...]] = {}
+    for document_id, task_id in sorted(map(tuple, rows)):
+        found[document_id] = (*found.get(document_id, ()), task_id)
+    return found
 
 
-def _release(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
-    ids = connection.scalars(sa.select(claims.c.claim_id).where(*which).with_for_update()).all()
-    if not ids:
-        return 0
+def _claims_of(connection: sa.Connection, run_ids: Sequence[str]) -> list[int]:
+    query = sa.select(claims.c.claim_id).where(claims.c.run_id.in_(run_ids)).with_for_update()
+    return list(connection.scalars(query))
+
+
+def _release(connection: sa.Connection, claim_ids: Sequence[int]) -> None:
     connection.execute(
         documents.update()
-        .where(documents.c.claim_id.in_(ids))
+        .where(documents.c.claim_id.in_(claim_ids))
         .values(
             state=sa.case(
                 (documents.c.state == DocumentState.PROCESSING, DocumentState.PENDING),
@@ -486,7 +379,8 @@ def _release(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
         )
     )
     connection.execute(
-        task_documents.update().where(task_documents.c.claim_id.in_(ids)).values(claim_id=None)
+        task_documents.update()
+        .where(task_documents.c.claim_id.in_(claim_ids))
+        .values(claim_id=None)
     )
-    connection.execute(claims.delete().where(claims.c.claim_id.in_(ids)))
-    return len(ids)
+    connection.execute(claims.delete().where(claims.c.claim_id.in_(claim_ids)))

@@ -16,7 +16,8 @@ from ingestion_pipeline.model.documents import ErrorInfo, Stage
 from ingestion_pipeline.registry import multiset
 from ingestion_pipeline.registry.database import Database, insert_if_missing, now
 from ingestion_pipeline.registry.schema import collections, stage_versions
-from ingestion_pipeline.registry.tasks import TaskUpdate, fail_open_tasks
+from ingestion_pipeline.registry.tasks import fail_open_tasks
+from ingestion_pipeline.registry.transitions import TaskUpdate
 
 
 class Collections:

@@ -6,7 +6,7 @@ Belongs here: what differs between SQLite and PostgreSQL. Does not belong here: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,18 @@ def insert_if_missing(connection: sa.Connection, table: sa.Table, **values: Any)
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
     return connection.execute(statement).rowcount > 0
+
+
+def lock_names(connection: sa.Connection, names: Iterable[str]) -> None:
+    """Have transactions that lock the same names follow each other, whether or not rows exist.
+
+    On SQLite all writers follow each other anyway.
+    """
+    if connection.dialect.name == "sqlite":
+        return
+    for name in sorted(set(names)):
+        lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))
+        connection.execute(sa.select(lock))
 
 
 def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:

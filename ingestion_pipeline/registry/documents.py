@@ -6,7 +6,7 @@ Belongs here: reads, and marking documents as wanted. Does not belong here: who 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,14 @@ from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.documents import Document, DocumentState, ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import Priority, ReindexOnly
 from ingestion_pipeline.registry.database import Database, now
-from ingestion_pipeline.registry.schema import collections, document_stages, documents
+from ingestion_pipeline.registry.schema import (
+    claims,
+    collections,
+    document_stages,
+    document_versions,
+    documents,
+    publications,
+)
 
 NOT_WANTED = (DocumentState.DELETED, DocumentState.INPUT)
 CHUNK = 500
@@ -69,18 +76,24 @@ class Documents:
     def find(
         self, collection_key: str, document_ids: Sequence[str] | None = None
     ) -> list[Document]:
-        """Return the documents of a collection, by name; all, or those named."""
-        with self._database.read() as connection:
-            return select_documents(
-                connection, documents.c.collection_key == collection_key, document_ids
-            )
+        """Return the documents of a collection, by name; all that are not deleted, or those named.
 
-    def request(self, collection_key: str, selection: Selection) -> int:
-        """Mark the selected documents as wanted and return how many they are."""
+        Named ones that were deleted are among them until maintenance forgets them.
+        """
+        condition = documents.c.collection_key == collection_key
+        if document_ids is None:
+            condition &= documents.c.state != DocumentState.DELETED
+        with self._database.read() as connection:
+            return select_documents(connection, condition, document_ids)
+
+    def request(self, collection_key: str, selection: Selection, run_id: str) -> int:
+        """Mark the selected documents as wanted by a run and return how many they are."""
         with self._database.write() as connection:
             require_known(connection, collection_key, selection.document_ids)
             wanted = selected(connection, collection_key, selection)
-            mark_pending(connection, wanted, Priority.NORMAL, force=forced(selection))
+            mark_pending(
+                connection, wanted, Priority.NORMAL, force=forced(selection), requested_by=run_id
+            )
             return len(wanted)
 
     def force(self, collection_key: str, document_ids: Sequence[str]) -> None:
@@ -91,7 +104,7 @@ class Documents:
             forced = documents.update().where(mine).values(force=True)
             if not document_ids:
                 connection.execute(forced)
-            for part in _parts(document_ids):
+            for part in parts(document_ids):
                 connection.execute(forced.where(documents.c.document_id.in_(part)))
 
     def require(self, collection_key: str, document_ids: Sequence[str]) -> None:
@@ -142,6 +155,65 @@ class Documents:
             for row in rows
         ]
 
+    def others_wait(self, tenant: str) -> bool:
+        """Whether another tenant's documents wait and no run has any of that collection."""
+        query = (
+            sa.select(sa.literal(1))
+            .select_from(documents)
+            .join(collections, collections.c.key == documents.c.collection_key)
+            .where(
+                collections.c.tenant != tenant,
+                documents.c.state == DocumentState.PENDING,
+                documents.c.claim_id.is_(None),
+                documents.c.not_before <= now(),
+                documents.c.collection_key.not_in(sa.select(claims.c.collection_key)),
+            )
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            return connection.scalar(query) is not None
+
+    def purgeable(
+        self, collection_key: str, document_ids: Sequence[str] | None = None
+    ) -> dict[str, list[str]]:
+        """Return the deleted documents of which nothing is left in the index, all or those named.
+
+        Each comes with the keys of its source bytes, those that no other document has too.
+        """
+        found: dict[str, list[str]] = {}
+        with self._database.read() as connection:
+            for part in parts(document_ids) if document_ids is not None else [None]:
+                named = sa.true() if part is None else documents.c.document_id.in_(part)
+                query = sa.select(documents.c.document_id).where(_purgeable(collection_key), named)
+                found |= _with_own_bytes(connection, connection.scalars(query).all())
+        return found
+
+    def forget_deleted(
+        self,
+        collection_key: str,
+        document_ids: Sequence[str],
+        remove_bytes: Callable[[str], None] = lambda _: None,
+    ) -> set[str]:
+        """Forget deleted documents altogether; return which.
+
+        Not one that was submitted again meanwhile, or submitted and deleted once more: then its
+        rows in the index are in doubt again. ``remove_bytes`` is called with the key of all source
+        bytes that no other document has, while none of the documents can be submitted again.
+        """
+        forgotten: set[str] = set()
+        with self._database.write() as connection:
+            lock_documents(connection, document_ids)
+            for part in parts(document_ids):
+                query = sa.select(documents.c.document_id).where(
+                    _purgeable(collection_key), documents.c.document_id.in_(part)
+                )
+                own = _with_own_bytes(connection, connection.scalars(query).all())
+                for key in {key for keys in own.values() for key in keys}:
+                    remove_bytes(key)
+                connection.execute(documents.delete().where(documents.c.document_id.in_(own)))
+                forgotten.update(own)
+        return forgotten
+
     def published_elsewhere(self, collection_key: str, index_table: str) -> int:
         """Return how many documents are published in another table than this one."""
         query = sa.select(sa.func.count()).where(
@@ -170,8 +242,13 @@ class Documents:
         with self._database.read() as connection:
             return Totals(*connection.execute(query).one())
 
-    def published(self, collection_key: str, index_table: str) -> dict[str, tuple[str, int]]:
-        """Return what was published to a table, by document: version and number of chunks."""
+    def published(
+        self, collection_key: str, index_table: str, document_ids: Sequence[str] | None = None
+    ) -> dict[str, tuple[str, int]]:
+        """Return what was published to a table, by document: version and number of chunks.
+
+        Of all documents of the collection, or of those named.
+        """
         query = (
             sa.select(documents.c.document_id, document_stages.c.version, documents.c.chunks)
             .join(document_stages)
@@ -181,9 +258,14 @@ class Documents:
                 document_stages.c.stage == Stage.INDEXED,
             )
         )
+        named: list[sa.ColumnElement[bool]] = [sa.true()]
+        if document_ids is not None:
+            named = [documents.c.document_id.in_(part) for part in parts(document_ids)]
         with self._database.read() as connection:
             return {
-                row.document_id: (row.version, row.chunks or 0) for row in connection.execute(query)
+                row.document_id: (row.version, row.chunks or 0)
+                for condition in named
+                for row in connection.execute(query.where(condition))
             }
 
 
@@ -222,17 +304,37 @@ def selected(connection: sa.Connection, collection_key: str, selection: Selectio
         return list(connection.scalars(query))
     return [
         found
-        for part in _parts(selection.document_ids)
+        for part in parts(selection.document_ids)
         for found in connection.scalars(query.where(documents.c.document_id.in_(part)))
     ]
 
 
+def lock_documents(connection: sa.Connection, document_ids: Collection[str]) -> None:
+    """Wait for whoever changes these documents; all lock them in one order, and before tasks.
+
+    Otherwise two transactions could wait for each other on PostgreSQL.
+    """
+    for part in parts(sorted(document_ids)):
+        connection.execute(
+            sa.select(documents.c.document_id)
+            .where(documents.c.document_id.in_(part))
+            .order_by(documents.c.document_id)
+            .with_for_update()
+        )
+
+
 def mark_pending(
-    connection: sa.Connection, document_ids: Sequence[str], priority: Priority, *, force: bool
+    connection: sa.Connection,
+    document_ids: Sequence[str],
+    priority: Priority,
+    *,
+    force: bool,
+    requested_by: str | None = None,
 ) -> None:
     """Ask for work on documents; on one that is being worked on, for work once more after that."""
     waiting = (documents.c.state == DocumentState.PENDING) & documents.c.claim_id.is_(None)
-    for part in _parts(document_ids):
+    lock_documents(connection, document_ids)
+    for part in parts(document_ids):
         connection.execute(
             documents.update()
             .where(documents.c.document_id.in_(part))
@@ -247,8 +349,10 @@ def mark_pending(
                     (waiting & (documents.c.priority > priority.rank), documents.c.priority),
                     else_=priority.rank,
                 ),
+                requested_by=sa.case((waiting, documents.c.requested_by), else_=requested_by),
                 force=sa.or_(documents.c.force, sa.literal(force)),
                 attempts=0,
+                crashes=0,
                 not_before=0.0,
                 updated_at=now(),
             )
@@ -273,7 +377,7 @@ def select_documents(
     )
     finished: dict[str, dict[Stage, str]] = {}
     rows: list[sa.Row[Any]] = []
-    for part in _parts(document_ids) if document_ids is not None else [None]:
+    for part in parts(document_ids) if document_ids is not None else [None]:
         named = sa.true() if part is None else documents.c.document_id.in_(part)
         rows += connection.execute(query.where(named)).all()
         for document_id, stage, fingerprint in connection.execute(stages.where(named)):
@@ -282,17 +386,20 @@ def select_documents(
 
 
 def require_known(
-    connection: sa.Connection, collection_key: str, document_ids: Sequence[str]
+    connection: sa.Connection,
+    collection_key: str,
+    document_ids: Sequence[str],
+    *,
+    deleted_too: bool = False,
 ) -> None:
     """Raise ``PermanentError`` of kind ``not_found`` unless the collection has all documents."""
+    query = sa.select(documents.c.document_id).where(documents.c.collection_key == collection_key)
+    if not deleted_too:
+        query = query.where(documents.c.state != DocumentState.DELETED)
     known = {
         found
-        for part in _parts(document_ids)
-        for found in connection.scalars(
-            sa.select(documents.c.document_id).where(
-                documents.c.collection_key == collection_key, documents.c.document_id.in_(part)
-            )
-        )
+        for part in parts(document_ids)
+        for found in connection.scalars(query.where(documents.c.document_id.in_(part)))
     }
     missing = [document_id for document_id in document_ids if document_id not in known]
     if missing:
@@ -303,8 +410,39 @@ def require_known(
         )
 
 
-def _parts(values: Sequence[str]) -> list[Sequence[str]]:
+def parts(values: Sequence[str]) -> list[Sequence[str]]:
+    """Cut values into pieces that fit into one IN list."""
     return [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]
+
+
+def _purgeable(collection_key: str) -> sa.ColumnElement[bool]:
+    """Whether a document is deleted, and nothing of it is left in the index."""
+    return sa.and_(
+        documents.c.collection_key == collection_key,
+        documents.c.state == DocumentState.DELETED,
+        documents.c.claim_id.is_(None),
+        documents.c.document_id.not_in(sa.select(publications.c.document_id)),
+    )
+
+
+def _with_own_bytes(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return documents with the keys of their source bytes that no other document has too."""
+    mine, others = document_versions.alias(), document_versions.alias()
+    owner = documents.alias()
+    used_elsewhere = sa.exists().where(
+        others.c.object_key == mine.c.object_key,
+        others.c.document_id != mine.c.document_id,
+        owner.c.document_id == others.c.document_id,
+        owner.c.state != DocumentState.DELETED,
+    )
+    found: dict[str, list[str]] = {document_id: [] for document_id in ids}
+    for part in parts(ids):
+        query = sa.select(mine.c.document_id, mine.c.object_key).where(
+            mine.c.document_id.in_(part), ~used_elsewhere
+        )
+        for document_id, key in connection.execute(query):
+            found[document_id].append(key)
+    return found
 
 
 def _document(row: sa.Row[Any], stages: dict[Stage, str]) -> Document:
@@ -326,5 +464,6 @@ def _document(row: sa.Row[Any], stages: dict[Stage, str]) -> Document:
         tokens=row.tokens,
         error=error,
         force=row.force,
+        confirmed=row.confirmed,
         stages=stages,
     )

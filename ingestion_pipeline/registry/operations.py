@@ -1,19 +1,27 @@
 """The operation log: one row for each task that ended, the newest of each collection kept.
 
-Belongs here: reading the log. Rows are written by ``tasks`` in the transaction that ends a task.
+Belongs here: reading the log. ``transitions`` writes a row in the transaction that ends a
+task.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
 
 import sqlalchemy as sa
 
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.registry.database import Database
-from ingestion_pipeline.registry.schema import operations, tasks
+from ingestion_pipeline.registry.schema import documents, operations, task_messages, tasks
 
 KEPT_PER_COLLECTION = 1000
+TASKS_PER_QUERY = 500
+SUFFIX_CHARACTERS = 32
+PIPELINE = "general"
+"""The way through the five stages; there is no other yet."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,11 @@ class Operation:
     progress: float
     tokens: int
     error_message: str | None
+    name: str | None
+    suffix: str | None
+    source: str | None
+    pipeline: str | None
+    messages: str | None
     began_at: float
     seconds: float
 
@@ -52,46 +65,55 @@ class Operations:
         return [Operation(*row) for row in rows]
 
 
-def log_ended_tasks(connection: sa.Connection, task_ids: list[str]) -> None:
+def log_ended_tasks(connection: sa.Connection, task_ids: Sequence[str]) -> None:
     """Write one row for each of the tasks, which have just ended, and trim the log."""
-    seconds = tasks.c.finished_at - sa.func.coalesce(tasks.c.started_at, tasks.c.finished_at)
-    connection.execute(
-        operations.insert().from_select(
-            [
-                "task_id",
-                "type",
-                "collection",
-                "tenant",
-                "document_id",
-                "state",
-                "progress",
-                "tokens",
-                "error_message",
-                "began_at",
-                "seconds",
-            ],
-            sa.select(
-                tasks.c.task_id,
-                tasks.c.type,
-                tasks.c.collection,
-                tasks.c.tenant,
-                tasks.c.document_id,
-                tasks.c.state,
-                tasks.c.progress,
-                tasks.c.tokens,
-                tasks.c.error_message,
-                sa.func.coalesce(tasks.c.started_at, tasks.c.created_at),
-                seconds,
-            ).where(tasks.c.task_id.in_(task_ids)),
-        )
+    for start in range(0, len(task_ids), TASKS_PER_QUERY):
+        part = task_ids[start : start + TASKS_PER_QUERY]
+        ended = connection.execute(
+            sa.select(tasks, documents.c.name, documents.c.uri)
+            .outerjoin(documents, documents.c.document_id == tasks.c.document_id)
+            .where(tasks.c.task_id.in_(part))
+        ).all()
+        said = _messages(connection, part)
+        rows = [_entry(row, said.get(row.task_id, [])) for row in ended]
+        connection.execute(operations.insert(), rows)
+        for tenant, collection in {(row.tenant, row.collection) for row in ended}:
+            _trim(connection, tenant, collection)
+
+
+def _entry(row: sa.Row[Any], messages: Sequence[str]) -> dict[str, Any]:
+    name = row.name
+    suffix = PurePath(name).suffix[1 : SUFFIX_CHARACTERS + 1].lower() if name else None
+    return {
+        "task_id": row.task_id,
+        "type": row.type,
+        "collection": row.collection,
+        "tenant": row.tenant,
+        "document_id": row.document_id,
+        "state": row.state,
+        "progress": row.progress,
+        "tokens": row.tokens,
+        "error_message": row.error_message,
+        "name": name,
+        "suffix": suffix,
+        "source": row.uri,
+        "pipeline": PIPELINE,
+        "messages": "\n".join(messages),
+        "began_at": row.started_at or row.created_at,
+        "seconds": row.finished_at - (row.started_at or row.finished_at),
+    }
+
+
+def _messages(connection: sa.Connection, task_ids: Sequence[str]) -> dict[str, list[str]]:
+    said: dict[str, list[str]] = {}
+    query = (
+        sa.select(task_messages.c.task_id, task_messages.c.text)
+        .where(task_messages.c.task_id.in_(task_ids))
+        .order_by(task_messages.c.message_id)
     )
-    owners = connection.execute(
-        sa.select(tasks.c.tenant, tasks.c.collection)
-        .where(tasks.c.task_id.in_(task_ids))
-        .distinct()
-    ).all()
-    for tenant, collection in owners:
-        _trim(connection, tenant, collection)
+    for task_id, text in connection.execute(query):
+        said.setdefault(task_id, []).append(text)
+    return said
 
 
 def _trim(connection: sa.Connection, tenant: str, collection: str) -> None:

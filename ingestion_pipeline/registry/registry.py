@@ -10,11 +10,14 @@ from ingestion_pipeline.registry.collections import Collections
 from ingestion_pipeline.registry.database import Database
 from ingestion_pipeline.registry.documents import Documents
 from ingestion_pipeline.registry.operations import Operations
+from ingestion_pipeline.registry.publications import Publications
+from ingestion_pipeline.registry.runs import Runs
 from ingestion_pipeline.registry.tasks import Tasks
+from ingestion_pipeline.registry.upkeep import Upkeep
 
 
 class Registry:
-    """Collections, documents, tasks, claims and operations in one database."""
+    """Everything that is known, in one database."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -22,7 +25,10 @@ class Registry:
         self.documents = Documents(database)
         self.tasks = Tasks(database)
         self.claims = Claims(database)
+        self.runs = Runs(database)
+        self.publications = Publications(database)
         self.operations = Operations(database)
+        self.upkeep = Upkeep(database)
 
 
 def open_registry(url: str) -> Registry:

@@ -44,6 +44,23 @@ stage_versions = sa.Table(
     comment="per collection and stage: hash of the multiset of (document, fingerprint)",
 )
 
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("run_id", _id, primary_key=True),
+    sa.Column(
+        "collection_key",
+        _key,
+        sa.ForeignKey("collections.key", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column("process", sa.String(512), nullable=False, comment="host, number and start"),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("reason", sa.Text, comment="why somebody other than a person stops it"),
+    comment="runs at work: a row appears when one begins and goes when it ends",
+)
+
 claims = sa.Table(
     "claims",
     metadata,
@@ -87,15 +104,69 @@ documents = sa.Table(
     sa.Column("error_kind", sa.String(32)),
     sa.Column("error_message", sa.Text),
     sa.Column("attempts", sa.Integer, nullable=False, comment="transient failures in a row"),
+    sa.Column(
+        "crashes",
+        sa.Integer,
+        nullable=False,
+        server_default="0",
+        comment="runs in a row that died while they had it",
+    ),
     sa.Column("not_before", sa.Double, nullable=False, comment="when to try again"),
     sa.Column("priority", sa.Integer, nullable=False),
     sa.Column("requested_at", sa.Double, nullable=False),
+    sa.Column("requested_by", _id, comment="the run that asked for it by itself, for no task"),
     sa.Column("force", sa.Boolean, nullable=False, comment="process although nothing changed"),
+    sa.Column("confirmed", sa.String(64), comment="the version that a person said to go on with"),
     sa.Column("claim_id", sa.Integer, sa.ForeignKey("claims.claim_id"), index=True),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
     sa.Index(None, "collection_key", "state", "requested_at"),
     sa.Index(None, "state", "not_before"),
+)
+
+document_versions = sa.Table(
+    "document_versions",
+    metadata,
+    sa.Column(
+        "document_id",
+        _id,
+        sa.ForeignKey("documents.document_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("object_key", sa.Text, nullable=False, index=True),
+    sa.Column("bytes", sa.BigInteger),
+    sa.Column("created_at", sa.Double, nullable=False),
+    comment="where the bytes of each version are, until maintenance removes them",
+)
+
+answers = sa.Table(
+    "answers",
+    metadata,
+    sa.Column(
+        "document_id",
+        _id,
+        sa.ForeignKey("documents.document_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("sealed", sa.Text, nullable=False, comment="encrypted with a key kept elsewhere"),
+    comment="what people answered, until it was used",
+)
+
+publications = sa.Table(
+    "publications",
+    metadata,
+    sa.Column("claim_id", sa.Integer, primary_key=True),
+    sa.Column("document_id", _id, primary_key=True, index=True),
+    sa.Column(
+        "collection_key",
+        _key,
+        sa.ForeignKey("collections.key", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column("announced_at", sa.Double, nullable=False),
+    sa.Column("returned", sa.Boolean, nullable=False, comment="the publisher is through with it"),
+    comment="index commits that were announced and not yet recorded: there the index is in doubt",
 )
 
 document_stages = sa.Table(
@@ -133,11 +204,14 @@ tasks = sa.Table(
     sa.Column("error_message", sa.Text),
     sa.Column("backend", sa.String(16)),
     sa.Column("run_id", _id),
+    sa.Column("question", sa.JSON(none_as_null=True), comment="put to a person, while it waits"),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("started_at", sa.Double),
+    sa.Column("deadline", sa.Double, comment="when running, or waiting for input, has to end"),
     sa.Column("finished_at", sa.Double),
     sa.Index(None, "collection", "state"),
     sa.Index(None, "state", "created_at"),
+    sa.Index(None, "deadline"),
 )
 
 task_documents = sa.Table(
@@ -146,7 +220,7 @@ task_documents = sa.Table(
     sa.Column("task_id", _id, sa.ForeignKey("tasks.task_id", ondelete="CASCADE"), primary_key=True),
     sa.Column("document_id", _id, primary_key=True, index=True),
     sa.Column("claim_id", sa.Integer, index=True),
-    sa.Column("outcome", sa.String(16), comment="succeeded or failed; null while open"),
+    sa.Column("outcome", sa.String(16), comment="the state it ended in; null while open"),
     comment="which documents a task is about and how each ended",
 )
 
@@ -178,6 +252,11 @@ operations = sa.Table(
     sa.Column("progress", sa.Double, nullable=False),
     sa.Column("tokens", sa.Integer, nullable=False),
     sa.Column("error_message", sa.Text),
+    sa.Column("name", sa.String(512), comment="of the document"),
+    sa.Column("suffix", sa.String(32), comment="of its name, without the dot"),
+    sa.Column("source", sa.Text, comment="where its bytes came from"),
+    sa.Column("pipeline", sa.String(63), comment="which way it took"),
+    sa.Column("messages", sa.Text, comment="everything it said, a line each"),
     sa.Column("began_at", sa.Double, nullable=False),
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Index(None, "tenant", "collection", "operation_id"),

@@ -21,13 +21,17 @@ def run(work: Work, tools: Tools, parsed: ParsedDocument) -> list[Chunk]:
         Stage.CHUNKED,
         load=lambda: load(work, tools),
         compute=lambda: _chunk(work, tools, parsed),
-        store=lambda value: tools.artifacts.put_chunks(tools.collection.name, fingerprint, value),
+        store=lambda value: tools.artifacts.put_chunks(
+            tools.collection.name, work.document.document_id, fingerprint, value
+        ),
     )
 
 
 def load(work: Work, tools: Tools) -> list[Chunk] | None:
     """Return the stored result, if there is one."""
-    return tools.artifacts.get_chunks(tools.collection.name, work.fingerprints[Stage.CHUNKED])
+    return tools.artifacts.get_chunks(
+        tools.collection.name, work.document.document_id, work.fingerprints[Stage.CHUNKED]
+    )
 
 
 def _chunk(work: Work, tools: Tools, parsed: ParsedDocument) -> list[Chunk]:
@@ -38,6 +42,6 @@ def _chunk(work: Work, tools: Tools, parsed: ParsedDocument) -> list[Chunk]:
         max_tokens=tools.chunk_tokens,
         overlap=tools.collection.config.chunk_overlap,
     )
-    if not chunks:
+    if not chunks and work.document.confirmed != work.version:
         raise PermanentError(ErrorKind.EMPTY, f"{work.document.name} contains no text")
     return chunks

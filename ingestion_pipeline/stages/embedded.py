@@ -37,7 +37,9 @@ def run(works: Sequence[Work], tools: Tools, control: Control) -> None:
 
 def load(work: Work, tools: Tools) -> np.ndarray | None:
     """Return the stored result, if there is one: float32 (chunks, dimension)."""
-    return tools.artifacts.get_vectors(tools.collection.name, work.fingerprints[Stage.EMBEDDED])
+    return tools.artifacts.get_vectors(
+        tools.collection.name, work.document.document_id, work.fingerprints[Stage.EMBEDDED]
+    )
 
 
 def _embed(works: Sequence[Work], tools: Tools, control: Control) -> None:
@@ -53,7 +55,9 @@ def _embed(works: Sequence[Work], tools: Tools, control: Control) -> None:
         if weight > 0:
             work.vectors = title_weighted(work.vectors, vectors[len(texts) + position], weight)
         fingerprint = work.fingerprints[Stage.EMBEDDED]
-        tools.artifacts.put_vectors(tools.collection.name, fingerprint, work.vectors)
+        tools.artifacts.put_vectors(
+            tools.collection.name, work.document.document_id, fingerprint, work.vectors
+        )
         share = (end - start) / max(1, len(texts))
         work.steps[Stage.EMBEDDED] = Step(True, share * (time.perf_counter() - began))
         start = end

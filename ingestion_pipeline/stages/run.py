@@ -8,9 +8,10 @@ One bad document never fails the batch: its error is its result.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -18,12 +19,16 @@ from ingestion_pipeline.control import Control
 from ingestion_pipeline.errors import (
     ErrorKind,
     IngestError,
+    InputNeededError,
     PermanentError,
     StopWorkError,
     TransientError,
+    WithdrawnError,
 )
+from ingestion_pipeline.logs import in_context, log_context
 from ingestion_pipeline.model.documents import STAGES, ErrorInfo, Stage
-from ingestion_pipeline.registry.claims import Claim, DocumentResult
+from ingestion_pipeline.registry.claims import Claim
+from ingestion_pipeline.registry.results import DocumentResult
 from ingestion_pipeline.stages import chunked, embedded, indexed, parsed, sourced
 from ingestion_pipeline.stages.work import Step, Tools, Work
 
@@ -32,10 +37,14 @@ T = TypeVar("T")
 
 CHUNKS_PER_EMBEDDING_GROUP = 512
 """Enough for long batches of texts of equal length, little enough for memory."""
-CHECK_SECONDS = 0.5
+CHECK_SECONDS = 0.2
 """How often a wait looks whether the work must stop."""
 INTERRUPT_SECONDS = 0.05
 """How long parses get to notice that they are stopped, before they are stopped once more."""
+
+Announce = Callable[[Collection[str]], AbstractSet[str]]
+"""Told which documents are about to be published, right before each attempt; returns those that
+may be."""
 
 
 def run(
@@ -43,23 +52,28 @@ def run(
     stages: Sequence[Stage],
     tools: Tools,
     control: Control,
-    before_commit: Callable[[], None],
+    announce: Announce,
 ) -> list[Work]:
     """Bring the selected stages of the claimed documents up to date.
 
     Returns one ``Work`` for each document, in the claim's order; what went wrong with a document
-    is in its result. Raises only what ``control`` and ``before_commit`` raise to stop the work.
+    is in its result. Raises only what ``control`` and ``announce`` raise to stop the work.
     """
     selected = tuple(stage for stage in STAGES if stage in stages)
     recipes = tools.recipes
     works = [
-        Work(document, recipes, DocumentResult(document.document_id, document.sha256))
+        Work(
+            document,
+            recipes,
+            DocumentResult(document.document_id, document.sha256),
+            claim.task_ids.get(document.document_id, ()),
+        )
         for document in claim.documents
     ]
     group: list[Work] = []
     with closing(_prepared(works, selected, tools, control)) as prepared:
         for work in prepared:
-            if work.chunks is None or work.result.error:
+            if work.chunks is None or work.result.error or work.withdrawn:
                 continue
             group.append(work)
             if sum(len(member.chunks or ()) for member in group) >= CHUNKS_PER_EMBEDDING_GROUP:
@@ -68,7 +82,7 @@ def run(
         _embed(group, selected, tools, control)
     if Stage.INDEXED in selected:
         embedded_works = [w for w in works if w.vectors is not None and not w.result.error]
-        _publish(embedded_works, tools, claim, before_commit)
+        _publish(embedded_works, tools, claim, announce)
     return works
 
 
@@ -78,12 +92,17 @@ def _prepared(
     """Prepare documents in threads and yield them in order, watching for a reason to stop."""
     pool = ThreadPoolExecutor(tools.parallel, thread_name_prefix="prepare")
     futures = [
-        pool.submit(_guarded, [work], partial(_prepare, work, selected, tools)) for work in works
+        pool.submit(in_context(_guarded), [work], partial(_prepare, work, selected, tools))
+        for work in works
     ]
     try:
         for work, future in zip(works, futures, strict=True):
-            while not wait([future], CHECK_SECONDS).done:
+            while not wait([future], CHECK_SECONDS).done and not work.withdrawn:
                 control.check()
+                _withdraw(works, tools, control)
+            if work.withdrawn:
+                future.cancel()
+                continue
             future.result()
             _tell_prepared(work, control)
             yield work
@@ -95,6 +114,15 @@ def _prepared(
         raise
     finally:
         pool.shutdown()
+
+
+def _withdraw(works: Sequence[Work], tools: Tools, control: Control) -> None:
+    """Note which documents nobody wants any more, and end their parses."""
+    ids = control.withdrawn()
+    for work in works:
+        work.withdrawn = work.withdrawn or work.document.document_id in ids
+    if ids:
+        tools.parsers.interrupt(ids)
 
 
 def _prepare(work: Work, selected: Sequence[Stage], tools: Tools) -> None:
@@ -135,11 +163,8 @@ def _prepare(work: Work, selected: Sequence[Stage], tools: Tools) -> None:
 def _embed(
     works: Sequence[Work], selected: Sequence[Stage], tools: Tools, control: Control
 ) -> None:
-    if Stage.EMBEDDED in selected and works:
-        control.check()
-        _guarded(works, lambda: embedded.run(works, tools, control))
-        if len(works) > 1 and any(work.result.error for work in works):
-            _embed_singly(works, tools, control)
+    if Stage.EMBEDDED in selected:
+        works = _embed_wanted(works, tools, control)
     elif Stage.INDEXED in selected:
         for work in works:
             work.vectors = _obtain(
@@ -155,6 +180,43 @@ def _embed(
             control.progress(work.document.document_id, Stage.EMBEDDED, 0.9, message)
 
 
+def _embed_wanted(works: Sequence[Work], tools: Tools, control: Control) -> Sequence[Work]:
+    """Embed a group, once more without those of it that are withdrawn meanwhile."""
+    while wanted := _still_wanted(works, control):
+        watched = _Watched(control, wanted)
+        try:
+            _guarded(wanted, partial(embedded.run, wanted, tools, watched))
+            if len(wanted) > 1 and any(work.result.error for work in wanted):
+                _embed_singly(wanted, tools, watched)
+        except WithdrawnError:
+            continue
+        return wanted
+    return []
+
+
+def _still_wanted(works: Sequence[Work], control: Control) -> list[Work]:
+    control.check()
+    ids = control.withdrawn()
+    for work in works:
+        work.withdrawn = work.withdrawn or work.document.document_id in ids
+    return [work for work in works if not work.withdrawn]
+
+
+class _Watched:
+    """A control that also stops the work on a group as soon as one of it is withdrawn."""
+
+    def __init__(self, control: Control, works: Sequence[Work]) -> None:
+        self._control = control
+        self._ids = {work.document.document_id for work in works}
+        self.progress = control.progress
+        self.withdrawn = control.withdrawn
+
+    def check(self) -> None:
+        self._control.check()
+        if self._ids & self._control.withdrawn():
+            raise WithdrawnError
+
+
 def _embed_singly(works: Sequence[Work], tools: Tools, control: Control) -> None:
     """Find the document that spoils its group: each is tried alone."""
     for work in works:
@@ -162,9 +224,7 @@ def _embed_singly(works: Sequence[Work], tools: Tools, control: Control) -> None
         _guarded([work], partial(embedded.run, [work], tools, control))
 
 
-def _publish(
-    works: Sequence[Work], tools: Tools, claim: Claim, before_commit: Callable[[], None]
-) -> None:
+def _publish(works: Sequence[Work], tools: Tools, claim: Claim, announce: Announce) -> None:
     changed = []
     for work in works:
         if work.is_recorded(Stage.INDEXED) and not work.document.force:
@@ -172,8 +232,22 @@ def _publish(
             work.done(Stage.INDEXED)
         else:
             changed.append(work)
-    if changed:
-        _guarded(changed, lambda: indexed.run(changed, tools, claim.claim_id, before_commit))
+    while changed := [work for work in changed if not work.withdrawn]:
+        announced = partial(_announce, changed, announce)
+        try:
+            _guarded(changed, partial(indexed.run, changed, tools, claim.claim_id, announced))
+        except WithdrawnError:
+            continue
+        return
+
+
+def _announce(works: Sequence[Work], announce: Announce) -> None:
+    """Announce the publication of documents; stop it if some of them may not be published."""
+    allowed = announce([work.document.document_id for work in works])
+    for work in works:
+        work.withdrawn = work.document.document_id not in allowed
+    if any(work.withdrawn for work in works):
+        raise WithdrawnError
 
 
 def _obtain(
@@ -197,22 +271,35 @@ def _obtain(
 
 def _guarded(works: Sequence[Work], action: Callable[[], None]) -> None:
     """Do something for documents; what goes wrong becomes their result."""
-    try:
-        action()
-    except StopWorkError:
-        raise
-    except IngestError as error:
-        _failed(works, error)
-    except Exception as error:
-        logger.exception("unexpected error with %s", [work.document.name for work in works])
-        message = f"unexpected {type(error).__name__}: {error}; see the log, and report this"
-        _failed(works, PermanentError(ErrorKind.INTERNAL, message))
+    with _named(works):
+        try:
+            action()
+        except StopWorkError:
+            raise
+        except IngestError as error:
+            _failed(works, error)
+        except Exception as error:
+            logger.exception("unexpected error with %s", [work.document.name for work in works])
+            message = f"unexpected {type(error).__name__}: {error}; see the log, and report this"
+            _failed(works, PermanentError(ErrorKind.INTERNAL, message))
+
+
+def _named(works: Sequence[Work]) -> AbstractContextManager[None]:
+    """Have log lines say which document they are about, and which task."""
+    if len(works) > 1:
+        return nullcontext()
+    return log_context(
+        document=works[0].document.document_id, task=",".join(works[0].task_ids) or None
+    )
 
 
 def _failed(works: Sequence[Work], error: IngestError) -> None:
     for work in works:
         work.result.error = ErrorInfo(kind=error.kind, message=error.message)
         work.result.transient = isinstance(error, TransientError)
+        work.result.asks = error.asks if isinstance(error, InputNeededError) else None
+        with _named([work]):
+            logger.info("%s: %s: %s", work.document.name, error.kind, error.message)
 
 
 def _tell_prepared(work: Work, control: Control) -> None:

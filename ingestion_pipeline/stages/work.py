@@ -18,7 +18,8 @@ from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import Document, Stage
 from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing import ParserPool
-from ingestion_pipeline.registry.claims import DocumentResult, StageResult
+from ingestion_pipeline.registry.results import DocumentResult
+from ingestion_pipeline.registry.stage_records import StageResult
 from ingestion_pipeline.stages.recipes import chunk_tokens, fingerprints, recipes
 from ingestion_pipeline.storage.artifacts import ArtifactStore
 from ingestion_pipeline.storage.objects import SourceObjects
@@ -43,6 +44,8 @@ class Tools:
     sources: SourcePolicy
     parallel: int
     """Documents prepared at the same time."""
+    password: Callable[[str], str | None]
+    """What a person answered for a document, by its id."""
 
     @property
     def recipes(self) -> dict[Stage, str]:
@@ -70,11 +73,15 @@ class Work:
     document: Document
     recipes: dict[Stage, str]
     result: DocumentResult
+    task_ids: tuple[str, ...] = ()
+    """The tasks that wait for it, for log lines."""
     steps: dict[Stage, Step] = field(default_factory=dict)
     fingerprints: dict[Stage, str] = field(default_factory=dict)
     parsed: ParsedDocument | None = None
     chunks: list[Chunk] | None = None
     vectors: np.ndarray | None = None
+    withdrawn: bool = False
+    """Whether nobody wants it any more; what was made of it is then not recorded."""
     waits_for: Stage | None = None
     """The upstream stage that must be brought up to date first, when it is not selected."""
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from ingestion_pipeline.errors import ErrorKind
+from ingestion_pipeline.errors import Ask, ErrorKind
 from ingestion_pipeline.model.documents import (
     STAGES,
     Document,
@@ -19,13 +19,19 @@ from ingestion_pipeline.model.documents import (
     document_id,
 )
 from ingestion_pipeline.model.tasks import Backend, Priority, ReindexOnly, TaskState, TaskType
-from ingestion_pipeline.registry.claims import Claim, DocumentResult, StageResult, Wanted
+from ingestion_pipeline.registry.acceptance import NewDocument, NewTask
+from ingestion_pipeline.registry.claims import Claim, Wanted
 from ingestion_pipeline.registry.documents import Selection
 from ingestion_pipeline.registry.registry import Registry
-from ingestion_pipeline.registry.schema import claims, documents
-from ingestion_pipeline.registry.tasks import NewDocument, NewTask, TaskUpdate
+from ingestion_pipeline.registry.results import DocumentResult
+from ingestion_pipeline.registry.schema import claims, documents, publications, tasks
+from ingestion_pipeline.registry.stage_records import StageResult
+from ingestion_pipeline.registry.transitions import TaskUpdate
 
 KEY = "docs"
+TABLE = "docs.G1"
+TASK_TIMEOUT_SECONDS = 3600.0
+INPUT_TIMEOUT_SECONDS = 600.0
 
 
 def digest(*parts: str) -> str:
@@ -71,7 +77,10 @@ def submit(registry: Registry, *names: str, **changes: Any) -> list[str]:
 
 
 def submit_reindex(
-    registry: Registry, only: ReindexOnly = ReindexOnly.ALL, *, edition: str = "1"
+    registry: Registry,
+    only: ReindexOnly = ReindexOnly.ALL,
+    *document_names: str,
+    edition: str = "1",
 ) -> str:
     task = NewTask(
         task_id=uuid4().hex,
@@ -79,7 +88,25 @@ def submit_reindex(
         collection=KEY,
         tenant="default",
         priority=Priority.NORMAL,
-        selection=Selection(only, recipes(edition)[Stage.INDEXED]),
+        selection=Selection(
+            only,
+            recipes(edition)[Stage.INDEXED],
+            document_ids=tuple(id_of(name) for name in document_names),
+        ),
+    )
+    registry.tasks.accept([task])
+    return task.task_id
+
+
+def delete(registry: Registry, *names: str) -> str:
+    """Accept a task that deletes documents and return its id."""
+    task = NewTask(
+        task_id=uuid4().hex,
+        type=TaskType.DELETE,
+        collection=KEY,
+        tenant="default",
+        priority=Priority.NORMAL,
+        delete_ids=tuple(id_of(name) for name in names),
     )
     registry.tasks.accept([task])
     return task.task_id
@@ -98,7 +125,15 @@ def take(
     """Claim the next batch."""
     limits = {"lease_seconds": 60.0, "max_documents": 64, "max_bytes": 10**9} | bounds
     wanted = Wanted(recipes(edition), stages, stages == STAGES, document_ids)
-    return registry.claims.take(key, wanted, run_id=run_id, backend=Backend.IN_PROCESS, **limits)[0]
+    claim, _ = registry.claims.take(
+        key,
+        wanted,
+        run_id=run_id,
+        backend=Backend.IN_PROCESS,
+        task_timeout_seconds=TASK_TIMEOUT_SECONDS,
+        **limits,
+    )
+    return claim
 
 
 def taken(registry: Registry, **options: Any) -> Claim:
@@ -129,6 +164,7 @@ def done(
         },
         chunks=chunks,
         tokens=10 * chunks,
+        index_table=TABLE if Stage.INDEXED in stages else None,
     )
 
 
@@ -140,11 +176,50 @@ def failed(
     return DocumentResult(document.document_id, document.sha256, error=error, transient=transient)
 
 
+def asking(document: Document, asks: Ask = Ask.PASSWORD) -> DocumentResult:
+    """The result of a document that a person can help on."""
+    result = failed(document, ErrorKind.ENCRYPTED)
+    result.asks = asks
+    return result
+
+
+def record_only(
+    registry: Registry, claim: Claim, *results: DocumentResult
+) -> tuple[list[TaskUpdate], list[str]]:
+    """Record results; return what happened to tasks, and what the claim had lost."""
+    return registry.claims.record(claim, results, input_timeout_seconds=INPUT_TIMEOUT_SECONDS)
+
+
 def record(registry: Registry, claim: Claim, *results: DocumentResult) -> list[TaskUpdate]:
     """Record results and give back what is left, as a run does."""
-    updates, _ = registry.claims.record(claim, results)
+    updates, _ = record_only(registry, claim, *results)
     registry.claims.release(claim.claim_id)
     return updates
+
+
+def index(registry: Registry, *names: str, **changes: Any) -> list[str]:
+    """Submit documents and take them through all stages; return their tasks' ids."""
+    task_ids = submit(registry, *names, **changes)
+    ids = tuple(id_of(name) for name in names)
+    claim = taken(registry, document_ids=ids)
+    record(registry, claim, *map(done, claim.documents))
+    return task_ids
+
+
+def fail(registry: Registry, name: str, **changes: Any) -> str:
+    """Submit a document that something is wrong with; return its task's id."""
+    (task_id,) = submit(registry, name, **changes)
+    claim = taken(registry, document_ids=(id_of(name),))
+    record(registry, claim, failed(claim.documents[0]))
+    return task_id
+
+
+def ask(registry: Registry, name: str, asks: Ask = Ask.PASSWORD) -> str:
+    """Submit a document that a person can help on; return the task that asks."""
+    (task_id,) = submit(registry, name)
+    claim = taken(registry, document_ids=(id_of(name),))
+    record(registry, claim, asking(claim.documents[0], asks))
+    return task_id
 
 
 def work_off(registry: Registry, **options: Any) -> list[str]:
@@ -163,6 +238,35 @@ def lapse(registry: Registry, claim: Claim) -> None:
         connection.execute(
             claims.update().where(claims.c.claim_id == claim.claim_id).values(expires_at=1.0)
         )
+
+
+def crash(registry: Registry, **options: Any) -> list[str]:
+    """Have a run die with the next batch; return what it had."""
+    claim = taken(registry, **options)
+    registry.claims.give_back_crashed([claim.run_id])
+    return names(claim)
+
+
+def let_deadline_pass(registry: Registry, task_id: str) -> None:
+    with registry.database.write() as connection:
+        connection.execute(tasks.update().where(tasks.c.task_id == task_id).values(deadline=1.0))
+
+
+def doubts(registry: Registry) -> set[str]:
+    """Return the names of documents of which the index is announced to change, or in doubt."""
+    query = sa.select(documents.c.name).join(
+        publications, publications.c.document_id == documents.c.document_id
+    )
+    with registry.database.read() as connection:
+        return set(connection.scalars(query))
+
+
+def finish_deletion(registry: Registry, task_id: str) -> None:
+    """Have the rows of what was deleted removed from the index, and the task ended."""
+    held = registry.publications.hold_doubtful(KEY, "settle", 60)
+    assert held is not None
+    registry.publications.settle(held, held.document_ids, [])
+    registry.tasks.finish_deletion(task_id)
 
 
 def let_retries_be_due(registry: Registry) -> None:

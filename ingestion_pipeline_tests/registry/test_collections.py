@@ -16,6 +16,7 @@ from ingestion_pipeline_tests.registry.steps import (
     failed,
     id_of,
     record,
+    record_only,
     state,
     submit,
     submit_reindex,
@@ -128,7 +129,7 @@ def test_a_run_whose_collection_was_deleted_records_nothing(registry: Registry) 
     claim = taken(registry)
     registry.collections.delete(CollectionName("default", KEY))
 
-    assert registry.claims.record(claim, [done(claim.documents[0])]) == ([], [id_of("a.txt")])
+    assert record_only(registry, claim, done(claim.documents[0])) == ([], [id_of("a.txt")])
     registry.claims.release(claim.claim_id)
 
 

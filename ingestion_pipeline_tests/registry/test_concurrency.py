@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Barrier, BrokenBarrierError
@@ -12,13 +13,16 @@ import pytest
 
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.documents import Stage
-from ingestion_pipeline.model.tasks import TaskState
-from ingestion_pipeline.registry import claims, multiset
+from ingestion_pipeline.model.tasks import ReindexOnly, TaskState
+from ingestion_pipeline.registry import multiset, results, transitions
+from ingestion_pipeline.registry.documents import Selection
 from ingestion_pipeline.registry.registry import Registry, open_registry
 from ingestion_pipeline_tests.registry.processes import open_and_claim
 from ingestion_pipeline_tests.registry.steps import (
     KEY,
+    delete,
     digest,
+    done,
     failed,
     id_of,
     new_task,
@@ -26,6 +30,7 @@ from ingestion_pipeline_tests.registry.steps import (
     record,
     submit,
     submit_reindex,
+    take,
     taken,
     task_state,
     work_off,
@@ -72,7 +77,7 @@ def test_two_runs_that_end_a_task_together_do_end_it(
     work_off(registry)
     task_id = submit_reindex(registry)
     claimed = [taken(registry, max_documents=1) for _ in range(2)]
-    recorded, looked, settle = Barrier(2), Barrier(2), claims.settle_tasks
+    recorded, looked, settle = Barrier(2), Barrier(2), transitions.settle_tasks
 
     def settle_together(*arguments: Any) -> Any:
         with suppress(BrokenBarrierError):  # SQLite lets only one get here
@@ -82,11 +87,53 @@ def test_two_runs_that_end_a_task_together_do_end_it(
             looked.wait(timeout=0.5)
         return updates
 
-    monkeypatch.setattr(claims, "settle_tasks", settle_together)
+    monkeypatch.setattr(results, "settle_tasks", settle_together)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda claim: record(registry, claim, failed(claim.documents[0])), claimed))
 
     assert task_state(registry, task_id) is TaskState.FAILED
+
+
+def test_whoever_changes_the_same_documents_and_tasks_together_waits_for_nobody_in_a_circle(
+    registry: Registry,
+) -> None:
+    """Recording, submitting, canceling and deleting lock documents and tasks in one order."""
+    everything = [f"{number}.txt" for number in range(8)]
+    ids = [id_of(name) for name in everything]
+    submit(registry, *everything)
+    at_once = Barrier(4)
+
+    def work() -> None:
+        while (claim := take(registry, max_documents=8)) is not None:
+            record(registry, claim, *map(done, claim.documents))
+
+    def submit_again() -> None:
+        for version in range(6):
+            submit(registry, *reversed(everything), version=str(version))
+
+    def cancel_and_expire() -> None:
+        for _ in range(6):
+            open_tasks = registry.tasks.find(state=TaskState.RUNNING)
+            registry.tasks.cancel([task.task_id for task in reversed(open_tasks)])
+            registry.tasks.expire()
+
+    def request_and_delete() -> None:
+        for name in reversed(everything[:4]):
+            registry.documents.request(KEY, Selection(ReindexOnly.ALL, ""), "run")
+            delete(registry, name)
+
+    def run(what: Callable[[], None]) -> None:
+        at_once.wait(timeout=10)
+        what()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, [work, submit_again, cancel_and_expire, request_and_delete]))
+
+    work()
+    assert take(registry) is None
+    assert registry.documents.backlog() == []
+    assert registry.tasks.find(state=TaskState.RUNNING) == []
+    assert len(registry.documents.find(KEY, ids)) == len(everything)
 
 
 def test_the_same_document_and_task_may_be_accepted_twice_at_the_same_time(

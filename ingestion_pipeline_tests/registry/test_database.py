@@ -4,14 +4,16 @@ import time
 from pathlib import Path
 
 import alembic.autogenerate
+import alembic.command
+import alembic.config
 import alembic.migration
 import pytest
 import sqlalchemy as sa
 
 from ingestion_pipeline.errors import ErrorKind, TransientError
-from ingestion_pipeline.registry.database import Database, now
+from ingestion_pipeline.registry.database import MIGRATIONS, Database, now
 from ingestion_pipeline.registry.registry import open_registry
-from ingestion_pipeline.registry.schema import collections, metadata
+from ingestion_pipeline.registry.schema import collections, document_versions, metadata
 
 
 def test_migrations_make_the_tables_that_the_schema_describes(database: Database) -> None:
@@ -30,6 +32,32 @@ def test_opening_a_registry_again_changes_nothing(new_url: str) -> None:
 
     assert second.collections.all() == []
     second.database.dispose()
+
+
+def test_what_an_older_registry_knows_is_kept(new_url: str) -> None:
+    database = Database(new_url)
+    with database.write() as connection:
+        config = alembic.config.Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "0001")
+        connection.execute(collections.insert().values(**_row("docs")))
+        for name, sha256 in (("a.txt", "'1'"), ("unfetched.txt", "NULL")):
+            connection.exec_driver_sql(
+                "INSERT INTO documents (document_id, collection_key, name, uri, state, sha256, "
+                'object_key, "fetch", bytes, attempts, not_before, priority, requested_at, force, '
+                f"created_at, updated_at) VALUES ('{name}', 'docs', '{name}', 'file:///{name}', "
+                f"'pending', {sha256}, 'objects/{name}', FALSE, 7, 0, 0, 0, 0, FALSE, 0, 5)"
+            )
+    database.dispose()
+
+    registry = open_registry(new_url)
+
+    assert [each.name for each in registry.documents.find("docs")] == ["a.txt", "unfetched.txt"]
+    with registry.database.read() as connection:
+        versions = connection.execute(sa.select(document_versions)).all()
+    assert [tuple(row) for row in versions] == [("a.txt", "1", "objects/a.txt", 7, 5.0)]
+    registry.database.dispose()
 
 
 def test_the_clock_is_the_databases_and_tells_the_time(database: Database) -> None:

@@ -10,6 +10,8 @@ from ingestion_pipeline.registry.documents import Selection
 from ingestion_pipeline.registry.registry import Registry
 from ingestion_pipeline_tests.registry.steps import (
     KEY,
+    ask,
+    delete,
     done,
     failed,
     id_of,
@@ -17,6 +19,7 @@ from ingestion_pipeline_tests.registry.steps import (
     put_back,
     recipes,
     record,
+    record_only,
     state,
     submit,
     submit_reindex,
@@ -36,7 +39,7 @@ def mixed(registry: Registry) -> Registry:
     claim = taken(registry)
     for each in claim.documents:
         result = failed(each) if each.name == "failed.txt" else done(each)
-        registry.claims.record(claim, [result])
+        record_only(registry, claim, result)
     registry.claims.release(claim.claim_id)
     submit(registry, "newer.txt", version="2")
     return registry
@@ -57,7 +60,7 @@ def selection(only: ReindexOnly, **changes: object) -> Selection:
 def test_a_reindex_takes_what_its_selection_says(
     mixed: Registry, only: ReindexOnly, chosen: set[str]
 ) -> None:
-    assert mixed.documents.request(KEY, selection(only)) == len(chosen)
+    assert mixed.documents.request(KEY, selection(only), "run") == len(chosen)
 
     assert set(work_off(mixed)) == chosen | {"newer.txt"}
 
@@ -65,13 +68,13 @@ def test_a_reindex_takes_what_its_selection_says(
 def test_named_documents_are_taken_whatever_their_state(mixed: Registry) -> None:
     ids = (id_of("failed.txt"), id_of("current.txt"))
 
-    assert mixed.documents.request(KEY, selection(ReindexOnly.STALE, document_ids=ids)) == 2
+    assert mixed.documents.request(KEY, selection(ReindexOnly.STALE, document_ids=ids), "run") == 2
 
     assert set(work_off(mixed)) == {"failed.txt", "current.txt", "newer.txt"}
 
 
 def test_force_takes_unchanged_documents_and_says_so(mixed: Registry) -> None:
-    mixed.documents.request(KEY, selection(ReindexOnly.STALE, force=True))
+    mixed.documents.request(KEY, selection(ReindexOnly.STALE, force=True), "run")
 
     claim = taken(mixed)
 
@@ -80,10 +83,10 @@ def test_force_takes_unchanged_documents_and_says_so(mixed: Registry) -> None:
 
 
 def test_only_all_and_force_have_unchanged_documents_processed_again(mixed: Registry) -> None:
-    mixed.documents.request(KEY, selection(ReindexOnly.FAILED))
+    mixed.documents.request(KEY, selection(ReindexOnly.FAILED), "run")
     assert not any(document.force for document in mixed.documents.find(KEY))
 
-    mixed.documents.request(KEY, selection(ReindexOnly.ALL))
+    mixed.documents.request(KEY, selection(ReindexOnly.ALL), "run")
     assert all(document.force for document in mixed.documents.find(KEY))
 
 
@@ -95,22 +98,22 @@ def test_stale_documents_are_counted_without_being_asked_for(mixed: Registry) ->
 
 
 def test_a_failed_document_is_not_stale(mixed: Registry) -> None:
-    mixed.documents.request(KEY, selection(ReindexOnly.STALE))
+    mixed.documents.request(KEY, selection(ReindexOnly.STALE), "run")
     work_off(mixed)
 
     assert state(mixed, "failed.txt") is DocumentState.FAILED
-    assert mixed.documents.request(KEY, selection(ReindexOnly.STALE)) == 0
+    assert mixed.documents.request(KEY, selection(ReindexOnly.STALE), "run") == 0
 
 
 def test_unknown_documents_are_an_error_and_nothing_is_asked_for(mixed: Registry) -> None:
     ids = (id_of("current.txt"), "unheard-of")
 
-    for ask in (
-        lambda: mixed.documents.request(KEY, selection(ReindexOnly.ALL, document_ids=ids)),
+    for request in (
+        lambda: mixed.documents.request(KEY, selection(ReindexOnly.ALL, document_ids=ids), "run"),
         lambda: mixed.documents.force(KEY, ids),
     ):
         with pytest.raises(PermanentError, match="'unheard-of'") as raised:
-            ask()
+            request()
         assert raised.value.kind is ErrorKind.NOT_FOUND
 
     assert state(mixed, "current.txt") is DocumentState.INDEXED
@@ -136,7 +139,9 @@ def test_more_documents_can_be_named_than_one_statement_takes(
     submit(registry, *many)
     ids = tuple(map(id_of, many))
 
-    assert registry.documents.request(KEY, selection(ReindexOnly.STALE, document_ids=ids)) == 5
+    assert (
+        registry.documents.request(KEY, selection(ReindexOnly.STALE, document_ids=ids), "run") == 5
+    )
     assert [each.name for each in registry.documents.find(KEY, ids)] == many
 
 
@@ -188,3 +193,61 @@ def test_a_reindex_of_documents_that_are_worked_on_comes_after_that_work(
 
     assert work_off(registry) == ["a.txt"]
     assert task_state(registry, task_id) is TaskState.SUCCEEDED
+
+
+def test_all_documents_are_those_that_are_not_deleted_but_a_named_one_may_be(
+    registry: Registry,
+) -> None:
+    submit(registry, "a.txt", "b.txt")
+    work_off(registry)
+    delete(registry, "a.txt")
+
+    assert [each.name for each in registry.documents.find(KEY)] == ["b.txt"]
+    (named,) = registry.documents.find(KEY, [id_of("a.txt")])
+    assert named.state is DocumentState.DELETED
+
+
+def test_neither_a_deleted_document_nor_one_that_is_asked_about_is_reindexed(
+    mixed: Registry,
+) -> None:
+    work_off(mixed)
+    delete(mixed, "current.txt")
+    ask(mixed, "asks.txt")
+
+    assert mixed.documents.request(KEY, selection(ReindexOnly.ALL), "run") == 3
+
+    assert set(work_off(mixed)) == {"old.txt", "newer.txt", "failed.txt"}
+
+
+class TestOthersWait:
+    """Whether a run should make room for other tenants."""
+
+    @pytest.fixture
+    def theirs(self, registry: Registry) -> Registry:
+        """Two tenants, each with a document that waits."""
+        registry.collections.ensure(CollectionName("acme", "other"))
+        submit(registry, "a.txt")
+        submit(registry, "x.txt", collection="other", tenant="acme")
+        return registry
+
+    def test_they_do_if_no_run_has_any_of_their_collection(self, theirs: Registry) -> None:
+        assert theirs.documents.others_wait("default")
+        assert theirs.documents.others_wait("acme")
+
+    def test_they_do_not_while_a_run_works_for_them(self, theirs: Registry) -> None:
+        submit(theirs, "y.txt", collection="other", tenant="acme")
+        taken(theirs, key="acme/other", max_documents=1)
+
+        assert not theirs.documents.others_wait("default")
+
+    def test_a_tenants_own_other_collections_do_not_count(self, registry: Registry) -> None:
+        registry.collections.ensure(CollectionName("default", "second"))
+        submit(registry, "a.txt", collection="second")
+
+        assert not registry.documents.others_wait("default")
+
+    def test_what_is_to_be_tried_later_does_not_wait_now(self, theirs: Registry) -> None:
+        claim = taken(theirs, key="acme/other")
+        record(theirs, claim, failed(claim.documents[0], transient=True))
+
+        assert not theirs.documents.others_wait("default")

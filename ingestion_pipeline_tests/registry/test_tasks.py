@@ -20,7 +20,6 @@ from ingestion_pipeline.model.tasks import (
 from ingestion_pipeline.registry.documents import Selection
 from ingestion_pipeline.registry.registry import Registry
 from ingestion_pipeline.registry.schema import documents, tasks
-from ingestion_pipeline.registry.tasks import LEGAL_SOURCES
 from ingestion_pipeline_tests.registry.steps import (
     KEY,
     done,
@@ -31,6 +30,7 @@ from ingestion_pipeline_tests.registry.steps import (
     new_task,
     recipes,
     record,
+    record_only,
     state,
     submit,
     submit_reindex,
@@ -354,57 +354,12 @@ def test_a_task_that_ended_does_not_start_again(registry: Registry, final: TaskS
     assert task_state(registry, task_id) is final
 
 
-def test_no_transition_leads_out_of_a_final_state() -> None:
-    assert not FINAL_STATES & {source for sources in LEGAL_SOURCES.values() for source in sources}
-
-
-class TestOperations:
-    """The operation log."""
-
-    name = CollectionName("default", KEY)
-
-    def test_each_task_that_ends_leaves_one_row(self, registry: Registry) -> None:
-        (good, bad) = submit(registry, "a.txt", "b.txt")
-        claim = taken(registry)
-        record(registry, claim, done(claim.documents[0]), failed(claim.documents[1]))
-        (unchanged,) = submit(registry, "a.txt")
-
-        rows = {row.task_id: row for row in registry.operations.latest(self.name)}
-
-        assert set(rows) == {good, bad, unchanged}
-        assert (rows[good].state, rows[good].tokens, rows[good].progress) == ("succeeded", 20, 1)
-        assert rows[good].document_id == id_of("a.txt")
-        assert rows[good].seconds >= 0
-        assert rows[bad].state == "failed"
-        assert rows[bad].error_message == "b.txt went wrong"
-        assert registry.operations.latest(self.name)[0].task_id == unchanged
-        assert len(registry.operations.latest(self.name, limit=1)) == 1
-
-    def test_only_the_newest_of_each_collection_are_kept(
-        self, registry: Registry, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("ingestion_pipeline.registry.operations.KEPT_PER_COLLECTION", 3)
-        other = CollectionName("acme", KEY)
-        registry.collections.ensure(other)
-        error = ErrorInfo(kind=ErrorKind.EMPTY, message="empty")
-        theirs = replace(new_task("x.txt", tenant="acme"), document=None, error=error)
-        registry.tasks.accept([theirs])
-        ours = [replace(new_task("x.txt"), document=None, error=error) for _ in range(5)]
-        for task in ours:
-            registry.tasks.accept([task])
-
-        assert [row.task_id for row in registry.operations.latest(self.name)] == [
-            task.task_id for task in reversed(ours[2:])
-        ]
-        assert [row.task_id for row in registry.operations.latest(other)] == [theirs.task_id]
-
-
 def test_a_document_is_never_processing_without_a_claim(registry: Registry) -> None:
     submit(registry, "a.txt", "b.txt")
     claim = taken(registry)
     submit(registry, "a.txt", version="2")
     submit_reindex(registry)
-    registry.claims.record(claim, [done(claim.documents[0])])
+    record_only(registry, claim, done(claim.documents[0]))
     submit(registry, "b.txt", version="2")
     registry.claims.release(claim.claim_id)
 

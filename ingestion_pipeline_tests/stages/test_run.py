@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection as Ids
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from ingestion_pipeline.parsing import ParserPool
 from ingestion_pipeline.registry.claims import Claim
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.stages import run as stages_run
+from ingestion_pipeline.stages.run import Announce
 from ingestion_pipeline.stages.work import Tools, Work
 from ingestion_pipeline_tests.fakes import POISON, FakeEmbedder, FakeServices
 from ingestion_pipeline_tests.parsing import samples
@@ -88,13 +91,13 @@ class Bench:
         *documents: Document,
         stages: Sequence[Stage] = STAGES,
         control: NoControl | None = None,
-        before_commit: Callable[[], None] = lambda: None,
+        announce: Announce = frozenset,
         parsers: ParserPool | None = None,
     ) -> list[Work]:
         claim = Claim(1, self.collection.key, "run", documents)
         with self.services.tools(self.collection) as tools:
             used: Tools = replace(tools, parsers=parsers) if parsers else tools
-            return stages_run.run(claim, stages, used, control or NoControl(), before_commit)
+            return stages_run.run(claim, stages, used, control or NoControl(), announce)
 
     def visible(self) -> dict[str, int]:
         """The number of chunks of each document that readers see, by name."""
@@ -123,9 +126,13 @@ ALL_BUT_SOURCED = set(STAGES) - {Stage.SOURCED}
 
 def test_documents_of_every_format_become_visible_in_one_commit(bench: Bench) -> None:
     documents = [bench.document(name, make()) for name, make in samples.EVERY_FORMAT.items()]
-    commits: list[int] = []
+    commits: list[Ids[str]] = []
 
-    works = bench.run(*documents, before_commit=lambda: commits.append(1))
+    def counted(document_ids: Ids[str]) -> AbstractSet[str]:
+        commits.append(document_ids)
+        return frozenset(document_ids)
+
+    works = bench.run(*documents, announce=counted)
 
     assert [work.document.name for work in works] == list(samples.EVERY_FORMAT)
     assert all(work.result.error is None for work in works)
@@ -165,7 +172,7 @@ def test_progress_is_told_for_each_document(bench: Bench) -> None:
 def test_a_second_run_uses_what_is_stored_and_publishes_nothing(bench: Bench) -> None:
     (first,) = bench.run(bench.document("a.txt"))
 
-    (second,) = bench.run(remembered(first), before_commit=_must_not_happen)
+    (second,) = bench.run(remembered(first), announce=_must_not_happen)
 
     assert computed(second) == set()
     assert set(second.result.stages) == set(STAGES)
@@ -353,11 +360,11 @@ def test_a_crash_while_parsing_may_pass_and_spoils_no_other(bench: Bench) -> Non
 def test_a_lease_lost_before_the_commit_publishes_nothing(bench: Bench) -> None:
     (first,) = bench.run(bench.document("a.txt", "The old version."))
 
-    def lost() -> None:
+    def lost(_: Ids[str]) -> AbstractSet[str]:
         raise LeaseLostError("the lease is lost")
 
     with pytest.raises(LeaseLostError):
-        bench.run(bench.document("a.txt"), bench.document("b.txt"), before_commit=lost)
+        bench.run(bench.document("a.txt"), bench.document("b.txt"), announce=lost)
 
     (version,) = bench.services.index(bench.collection).snapshot().document_versions()
     assert (version.version, version.chunks) == (first.document.sha256, 1)
@@ -419,7 +426,7 @@ class TestSomeStages:
             document = remembered(work)
 
         assert bench.visible() == {"a.txt": work.result.chunks}
-        (again,) = bench.run(document, before_commit=_must_not_happen)
+        (again,) = bench.run(document, announce=_must_not_happen)
         assert computed(again) == set()
 
     @pytest.mark.parametrize(
@@ -459,8 +466,9 @@ class TestSomeStages:
         self, bench: Bench, lost: Stage, selected: Stage
     ) -> None:
         (first,) = bench.run(bench.document("a.txt"), stages=STAGES[:4])
-        for key in list(bench.services.store.keys(f"artifacts/default/docs/{lost}")):
-            bench.services.store.delete(key)
+        for key in list(bench.services.store.keys("artifacts/default/docs")):
+            if f"/{lost}-" in key:
+                bench.services.store.delete(key)
 
         (work,) = bench.run(replace(remembered(first), force=True), stages=[selected])
 
@@ -483,5 +491,62 @@ class TestSomeStages:
         assert set(work.result.stages) == set(STAGES)
 
 
-def _must_not_happen() -> None:
+def _must_not_happen(_: Ids[str]) -> AbstractSet[str]:
     pytest.fail("something was published")
+
+
+class Withdrawing(Recorder):
+    """A control by which documents are withdrawn once the work has come so far."""
+
+    def __init__(self, ids: Ids[str], *, at_check: int) -> None:
+        super().__init__()
+        self._ids = frozenset(ids)
+        self._at_check = at_check
+
+    def withdrawn(self) -> AbstractSet[str]:
+        return self._ids if self.checks >= self._at_check else frozenset()
+
+
+class TestWithdrawal:
+    """Documents that are canceled or deleted while a run works on them."""
+
+    def test_its_parse_is_ended_and_the_others_go_on(self, bench: Bench) -> None:
+        hanging, other = bench.document("hang"), bench.document("a.txt")
+        with ParserPool(2, 60, 2**30, command=MISBEHAVING) as parsers:
+            began = time.monotonic()
+            works = bench.run(
+                hanging,
+                other,
+                control=Withdrawing([hanging.document_id], at_check=2),
+                parsers=parsers,
+            )
+
+        assert time.monotonic() - began < 20
+        assert [work.withdrawn for work in works] == [True, False]
+        assert bench.visible() == {"a.txt": works[1].result.chunks}
+
+    @pytest.mark.parametrize("at_check", [1, 2, 99])
+    def test_wherever_it_is_heard_nothing_of_it_is_published(
+        self, bench: Bench, at_check: int
+    ) -> None:
+        gone, stays = bench.document("a.txt"), bench.document("b.txt")
+
+        control = Withdrawing([gone.document_id], at_check=at_check)
+        works = bench.run(gone, stays, control=control)
+
+        heard = control.checks >= at_check
+        assert works[0].withdrawn == heard
+        assert set(bench.visible()) == ({"b.txt"} if heard else {"a.txt", "b.txt"})
+
+    def test_what_is_refused_at_the_last_moment_is_not_published(self, bench: Bench) -> None:
+        gone, stays = bench.document("a.txt"), bench.document("b.txt")
+
+        works = bench.run(gone, stays, announce=lambda ids: frozenset(ids) - {gone.document_id})
+
+        assert [work.withdrawn for work in works] == [True, False]
+        assert set(bench.visible()) == {"b.txt"}
+
+    def test_nothing_is_published_when_all_is_refused(self, bench: Bench) -> None:
+        bench.run(bench.document("a.txt"), announce=lambda _: frozenset())
+
+        assert bench.visible() == {}

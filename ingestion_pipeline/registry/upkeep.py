@@ -1,0 +1,113 @@
+"""What maintenance asks of the registry: what is still used, and forgetting what is not.
+
+Belongs here: questions about all of a collection at once. Does not belong here: removing files and
+rows of the index (``tasks.maintenance``).
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from ingestion_pipeline.model.documents import DocumentState, Stage
+from ingestion_pipeline.registry.database import Database, now
+from ingestion_pipeline.registry.documents import lock_documents, parts
+from ingestion_pipeline.registry.schema import (
+    claims,
+    document_stages,
+    document_versions,
+    documents,
+    publications,
+)
+
+
+class Upkeep:
+    """Upkeep of one registry's collections."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def oldest_claim_seconds(self, collection_key: str) -> float:
+        """Return for how long the oldest batch has been worked on; 0 without any."""
+        query = sa.select(now() - sa.func.min(claims.c.created_at)).where(
+            claims.c.collection_key == collection_key
+        )
+        with self._database.read() as connection:
+            return connection.scalar(query) or 0.0
+
+    def deleted(self, collection_key: str, older_than: float) -> list[str]:
+        """Return the documents that were deleted ``older_than`` seconds ago or before."""
+        query = sa.select(documents.c.document_id).where(
+            documents.c.collection_key == collection_key,
+            documents.c.state == DocumentState.DELETED,
+            documents.c.updated_at <= now() - sa.literal(older_than),
+        )
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
+
+    def fingerprints(self, collection_key: str) -> dict[str, set[str] | None]:
+        """Return the recorded results of each document; None for one that is worked on."""
+        query = (
+            sa.select(documents.c.document_id, documents.c.claim_id, document_stages.c.fingerprint)
+            .outerjoin(document_stages)
+            .where(documents.c.collection_key == collection_key)
+        )
+        found: dict[str, set[str] | None] = {}
+        with self._database.read() as connection:
+            for document_id, claim_id, fingerprint in connection.execute(query):
+                recorded = found.setdefault(document_id, set() if claim_id is None else None)
+                if recorded is not None and fingerprint is not None:
+                    recorded.add(fingerprint)
+        return found
+
+    def doubtful(self, collection_key: str) -> set[str]:
+        """Return the documents of which the index is announced to change, or in doubt."""
+        query = sa.select(publications.c.document_id).where(
+            publications.c.collection_key == collection_key
+        )
+        with self._database.read() as connection:
+            return set(connection.scalars(query))
+
+    def object_keys(self, collection_key: str) -> set[str]:
+        """Return where the bytes are of every version that is not forgotten."""
+        mine = documents.c.collection_key == collection_key
+        query = sa.union(
+            sa.select(document_versions.c.object_key).join(documents).where(mine),
+            sa.select(documents.c.object_key).where(mine, documents.c.object_key.is_not(None)),
+        )
+        with self._database.read() as connection:
+            return set(connection.scalars(query))
+
+    def forget_superseded(self, collection_key: str, older_than: float) -> int:
+        """Forget versions that are neither current nor published; return how many.
+
+        Those of deleted documents stay until these are purged, and those of documents that are
+        worked on, for the run may be about to publish one.
+        """
+        is_superseded = (
+            (document_versions.c.created_at <= now() - sa.literal(older_than))
+            & sa.exists().where(
+                documents.c.document_id == document_versions.c.document_id,
+                documents.c.collection_key == collection_key,
+                documents.c.state != DocumentState.DELETED,
+                documents.c.claim_id.is_(None),
+                documents.c.sha256 != document_versions.c.sha256,
+            )
+            & ~sa.exists().where(
+                document_stages.c.document_id == document_versions.c.document_id,
+                document_stages.c.stage == Stage.INDEXED,
+                document_stages.c.version == document_versions.c.sha256,
+            )
+        )
+        forgotten = 0
+        with self._database.write() as connection:
+            query = sa.select(document_versions.c.document_id).where(is_superseded).distinct()
+            ids = connection.scalars(query).all()
+            # Then nobody makes one of them the current version until it is gone or seen to be used.
+            lock_documents(connection, ids)
+            for part in parts(ids):
+                forgotten += connection.execute(
+                    document_versions.delete().where(
+                        document_versions.c.document_id.in_(part), is_superseded
+                    )
+                ).rowcount
+        return forgotten
