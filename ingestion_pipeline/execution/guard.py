@@ -3,11 +3,13 @@
 A supervisor that is killed cannot stop what it started, and Dagster's processes outlive each other.
 So each service runs under a guard, which holds the reading end of a pipe of the supervisor's: when
 that closes, for whatever reason, the service is asked to end, and then killed. Run as a script; it
-imports nothing but the standard library, so that it costs little.
+imports nothing but the standard library, so that it costs little. Of a guard that is killed itself
+the kernel kills the service; what that had started is left.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -18,6 +20,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 POLL_SECONDS = 0.2
+PR_SET_PDEATHSIG = 1
 
 
 def main(stop_seconds: float, command: Sequence[str]) -> int:
@@ -25,7 +28,10 @@ def main(stop_seconds: float, command: Sequence[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _ignore)  # unlike SIG_IGN, the service does not inherit this
     service = subprocess.Popen(  # noqa: S603 - the supervisor's command
-        command, stdin=subprocess.DEVNULL, start_new_session=True
+        command,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_end_with_guard,  # noqa: PLW1509 - the guard has no threads
     )
     while service.poll() is None and not select.select([sys.stdin], [], [], POLL_SECONDS)[0]:
         pass
@@ -50,6 +56,11 @@ def _signal_group(service: subprocess.Popen[bytes], number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _end_with_guard() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

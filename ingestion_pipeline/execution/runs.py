@@ -1,19 +1,28 @@
 """What Dagster is doing: which collections have runs, and whether anybody carries tasks out.
 
-Belongs here: questions to the Dagster instance. Does not belong here: what follows from the
-answers (``tasks.planning``, ``client``).
+Belongs here: questions to the Dagster instance, and ending runs. Does not belong here: what follows
+from the answers (``tasks.planning``, ``tasks.reconciliation``, ``client``).
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.storage.tags import PARTITION_NAME_TAG
+from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster._core.storage.dagster_run import RunRecord
+from dagster._core.storage.tags import (
+    AUTO_RETRY_RUN_ID_TAG,
+    MAX_RUNTIME_SECONDS_TAG,
+    PARTITION_NAME_TAG,
+    WILL_RETRY_TAG,
+)
+
+from ingestion_pipeline.tasks.reconciliation import Standing
 
 LAUNCHED = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
 PENDING = (*LAUNCHED, dg.DagsterRunStatus.QUEUED)
@@ -21,6 +30,11 @@ ACTIVE = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 GRACE_SECONDS = 60.0
 """A started run without a lease counts this long: it may be between two batches, or loading."""
 LOST = "The run ended with the services that had started it."
+TASK_SENSOR = "task_stream_sensor"
+"""The sensor that takes tasks up; see ``defs.intake``."""
+RETRY_DUE_SECONDS = 120.0
+"""How long Dagster's daemon may take to start the retry of a failed run."""
+STOPPED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 DAEMON_SILENCE_SECONDS = 60.0
 """A daemon beats every 30 seconds; one silent for longer than this is taken for dead."""
 
@@ -31,6 +45,60 @@ class RunCounts:
 
     queued: int
     running: int
+
+
+class DagsterRuns:
+    """What reconciliation asks of Dagster: ``tasks.reconciliation.Runs``."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+
+    def standings(self, run_ids: Sequence[str]) -> Mapping[str, Standing]:
+        """Return what Dagster knows of each run."""
+        if not run_ids:
+            return {}
+        records = self._instance.get_run_records(dg.RunsFilter(run_ids=list(run_ids)))
+        return {record.dagster_run.run_id: self._standing(record) for record in records}
+
+    def report_stopped(self, run_id: str, reason: str) -> None:
+        """Take a run for ended that does not answer.
+
+        It is not asked to end: the code server would wait for the answer of a stopped process, and
+        start no other run meanwhile.
+        """
+        run = self._instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            self._instance.report_run_canceled(run, f"Stopped by reconciliation: {reason}.")
+
+    def _standing(self, record: RunRecord) -> Standing:
+        run = record.dagster_run
+        if run.status is dg.DagsterRunStatus.CANCELED:
+            return Standing.CANCELED
+        if run.status is dg.DagsterRunStatus.FAILURE:
+            return Standing.RETRY_DUE if self._retry_is_due(record) else Standing.ENDED
+        return Standing.ENDED if run.is_finished else Standing.ACTIVE
+
+    def _retry_is_due(self, record: RunRecord) -> bool:
+        tags = record.dagster_run.tags
+        if tags.get(WILL_RETRY_TAG) != "true":
+            return False
+        retry = self._instance.get_run_by_id(tags.get(AUTO_RETRY_RUN_ID_TAG, ""))
+        if retry is not None:
+            return not retry.is_finished
+        return time.time() - (record.end_time or time.time()) < RETRY_DUE_SECONDS
+
+
+def stopped_by_person(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run that is being interrupted was stopped by a person.
+
+    The end of a shutdown shows no such status, and Dagster's own limit on the run time is known.
+    """
+    record = instance.get_run_record_by_id(run_id)
+    if record is None or record.dagster_run.status not in STOPPED:
+        return False
+    limit = record.dagster_run.tags.get(MAX_RUNTIME_SECONDS_TAG)
+    seconds = float(limit or instance.run_monitoring_max_runtime_seconds)
+    return not seconds or time.time() - (record.start_time or time.time()) < seconds
 
 
 def runs_by_collection(
@@ -83,3 +151,16 @@ def daemon_is_alive(instance: dg.DagsterInstance) -> bool:
     """Whether the daemon that evaluates sensors has beaten lately."""
     beat = instance.get_daemon_heartbeats().get("SENSOR")
     return beat is not None and time.time() - beat.timestamp < DAEMON_SILENCE_SECONDS
+
+
+def carries_tasks_out(instance: dg.DagsterInstance) -> bool:
+    """Whether Dagster takes tasks up: a live daemon, the sensor switched on, a queue that moves."""
+    if not daemon_is_alive(instance):
+        return False
+    limits = instance.get_concurrency_config().run_queue_config
+    if limits is not None and limits.max_concurrent_runs == 0:
+        return False
+    return not any(
+        state.instigator_name == TASK_SENSOR and state.status is InstigatorStatus.STOPPED
+        for state in instance.all_instigator_state()
+    )

@@ -98,6 +98,12 @@ class EmbeddedRedis:
             process.kill()
             process.wait()
 
+    def failure(self) -> str | None:
+        """How the server that this object started ended; None while it runs."""
+        if self._process is None or self._process.poll() is None:
+            return None
+        return f"the embedded Redis ended: {self._last_words()} (see {self.log})"
+
     def release_readers(self) -> None:
         """Have all clients that wait for something to arrive go on at once, with nothing."""
         with connect(f"unix://{self.socket}") as client, redis_errors(client):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -150,14 +151,23 @@ class TaskStreams:
                 _remove(pipe, stream, [entry.id for entry in group])
             pipe.execute()
 
-    def dead_letter(self, entry: Entry, reason: str) -> None:
+    def forget_answers(self) -> None:
+        """Have the server write its append-only file anew, without entries that are gone.
+
+        A producer may have put a password on a stream. A server that refuses is its owner's to
+        look after.
+        """
+        with redis_errors(self._client), suppress(redis.ResponseError):
+            self._client.bgrewriteaof()
+
+    def dead_letter(self, entry: Entry, reason: str, *, shown: str = "") -> None:
         """Move an entry to the dead letters, in one transaction.
 
-        An entry without a message is kept as the JSON of its fields. The oldest dead letters go
-        when there are more than about 10,000.
+        It is kept as ``shown``, or as it came; one without a message as the JSON of its fields.
+        The oldest dead letters go when there are more than about 10,000.
         """
         letter: dict[Any, Any] = {
-            FIELD: entry.fields.get(FIELD, json.dumps(dict(entry.fields))),
+            FIELD: shown or entry.fields.get(FIELD, json.dumps(dict(entry.fields))),
             "reason": reason,
             "first_seen": _first_seen(entry.id),
         }

@@ -1,12 +1,84 @@
-"""Deleting a collection with everything that is stored for it."""
+"""Deleting: documents, and collections with everything that is stored for them.
+
+Belongs here: finishing what accepting a delete task began. Does not belong here: marking documents
+as deleted (``registry.acceptance``) or removing their rows (``doubts``).
+
+Making documents invisible is quick. Purging them rewrites an index, which may take a minute: that
+is for whoever asked (``finish_purges``, in the process of a client) or for a run of its own, never
+for a sensor.
+"""
 
 from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
 
 from ingestion_pipeline.errors import ErrorKind, TransientError
 from ingestion_pipeline.indexing import drop_collection
 from ingestion_pipeline.model.collections import CollectionName
+from ingestion_pipeline.model.tasks import Task
+from ingestion_pipeline.tasks.doubts import settle_doubts
 from ingestion_pipeline.tasks.events import tell
+from ingestion_pipeline.tasks.purge import purge_deleted
 from ingestion_pipeline.tasks.services import Services
+
+logger = logging.getLogger(__name__)
+
+CLIENT_SECONDS = 60.0
+"""How long a purge is left to the client that asked for it; one that died did not do it."""
+
+
+def apply_deletions(services: Services) -> None:
+    """Make deleted documents invisible now, and end the tasks that asked for no more than that."""
+    if services.registry.tasks.deletions():
+        settle_doubts(services)
+        finish_deletions(services)
+
+
+def finish_deletions(services: Services) -> None:
+    """End the delete tasks of whose documents nothing is left in the index, nor to be purged."""
+    to_purge = {task.task_id for task, _ in _purges(services)}
+    for task in services.registry.tasks.deletions():
+        if task.task_id not in to_purge:
+            tell(services.events, services.registry.tasks.finish_deletion(task.task_id))
+
+
+def purges_wait(services: Services) -> bool:
+    """Whether there is something to purge that whoever asked for it did not."""
+    return any(time.time() - task.created_at > CLIENT_SECONDS for task, _ in _purges(services))
+
+
+def finish_purges(services: Services) -> int:
+    """Purge what delete tasks ask to be purged, and end them; return how many documents.
+
+    Each index is rewritten once. Where it is too busy for that, the tasks stay open for the next
+    time.
+    """
+    wanted: dict[str, list[str]] = {}
+    for task, document_ids in _purges(services):
+        wanted.setdefault(_key(task), []).extend(document_ids)
+    purged = 0
+    for key, document_ids in wanted.items():
+        try:
+            purged += purge_deleted(services, key, document_ids)
+        except TransientError as error:
+            logger.warning("%s is purged later: %s", key, error)
+    finish_deletions(services)
+    return purged
+
+
+def _purges(services: Services) -> Iterator[tuple[Task, list[str]]]:
+    """Yield the delete tasks that ask for a purge, with the documents that are ready for it."""
+    for task in services.registry.tasks.deletions():
+        if task.options.get("purge"):
+            documents = services.registry.tasks.documents_of(task.task_id)
+            if ready := services.registry.documents.purgeable(_key(task), documents):
+                yield task, list(ready)
+
+
+def _key(task: Task) -> str:
+    return CollectionName(task.tenant, task.collection).key
 
 
 def delete_collection(services: Services, name: CollectionName) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ingestion_pipeline.errors import IngestError
-from ingestion_pipeline.registry.tasks import TaskUpdate
+from ingestion_pipeline.registry.transitions import TaskUpdate
 from ingestion_pipeline.streams.events import EventStreams, TaskEvent
 
 logger = logging.getLogger(__name__)

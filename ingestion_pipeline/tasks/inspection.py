@@ -53,6 +53,16 @@ class Comparison:
     documents: int
     chunks: int
     differences: tuple[str, ...]
+    differing: tuple[str, ...] = ()
+    """The documents of which the differences tell, in the same order."""
+
+
+@dataclass(frozen=True)
+class DeletedDocuments:
+    """The deleted documents that are not purged yet, and those that readers still find."""
+
+    total: int
+    visible: tuple[str, ...]
 
 
 def unindexed_documents(services: Services, collection_key: str) -> Unindexed:
@@ -85,6 +95,31 @@ def compare_index_with_registry(services: Services, collection_key: str) -> Comp
     return comparison
 
 
+def deleted_documents(services: Services, collection_key: str) -> DeletedDocuments:
+    """Return which deleted documents of a collection readers still find.
+
+    One whose rows are being removed just now does not count, unless that has ended meanwhile.
+    """
+    collection = services.registry.collections.get(collection_key)
+    for _ in range(SETTLE_ATTEMPTS):
+        found = _deleted(services, collection)
+        if not found.visible:
+            break
+        time.sleep(SETTLE_SECONDS)
+    return found
+
+
+def _deleted(services: Services, collection: Collection) -> DeletedDocuments:
+    # In this order: what is not in doubt any more was removed before the index is looked at.
+    deleted = set(services.registry.upkeep.deleted(collection.key, older_than=0))
+    removed = deleted - services.registry.upkeep.doubtful(collection.key)
+    if not removed:
+        return DeletedDocuments(len(deleted), ())
+    indexed = services.index(collection).snapshot().document_versions()
+    visible = {version.document_id for version in indexed} & removed
+    return DeletedDocuments(len(deleted), tuple(sorted(visible)))
+
+
 def _compare(services: Services, collection: Collection) -> Comparison:
     index = services.index(collection)
     indexed = index.snapshot().document_versions()
@@ -92,14 +127,18 @@ def _compare(services: Services, collection: Collection) -> Comparison:
     by_document: dict[str, list[IndexedVersion]] = {}
     for version in indexed:
         by_document.setdefault(version.document_id, []).append(version)
-    differences = [
-        _difference(document_id, by_document.get(document_id, []), published.get(document_id))
+    looked_at = {
+        document_id: _difference(
+            document_id, by_document.get(document_id, []), published.get(document_id)
+        )
         for document_id in sorted(by_document.keys() | published.keys())
-    ]
+    }
+    differences = {document_id: told for document_id, told in looked_at.items() if told}
     return Comparison(
         documents=len(by_document),
         chunks=sum(version.chunks for version in indexed),
-        differences=tuple(filter(None, differences)),
+        differences=tuple(differences.values()),
+        differing=tuple(differences),
     )
 
 
@@ -110,6 +149,8 @@ def _difference(
         return f"{document_id} is in the index but was not published"
     version, chunks = published
     if not indexed:
+        if chunks == 0:  # a person had a document without text go on
+            return None
         return f"{document_id} was published but is not in the index"
     if len(indexed) > 1:
         return f"{document_id} is in the index {len(indexed)} times"

@@ -15,19 +15,21 @@ from pathlib import PurePosixPath
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 from ingestion_pipeline.model.collections import Collection, CollectionName
 from ingestion_pipeline.model.documents import ErrorInfo, Stage, document_id
-from ingestion_pipeline.model.tasks import TaskMessage
+from ingestion_pipeline.model.tasks import COMMANDS, TaskMessage, TaskType
+from ingestion_pipeline.registry.acceptance import NewDocument, NewTask
 from ingestion_pipeline.registry.documents import Selection
-from ingestion_pipeline.registry.tasks import NewDocument, NewTask
 from ingestion_pipeline.storage.objects import SCHEME, object_key
 from ingestion_pipeline.storage.source_rules import safe_name
 from ingestion_pipeline.storage.sources import check_source, source_name
 from ingestion_pipeline.streams.tasks import Entry
+from ingestion_pipeline.tasks import commands
 from ingestion_pipeline.tasks.events import tell
 from ingestion_pipeline.tasks.messages import (
     IngestOptions,
     ReindexOptions,
     parse_message,
     parse_options,
+    without_answer,
 )
 from ingestion_pipeline.tasks.services import Services
 
@@ -91,9 +93,13 @@ def new_task(services: Services, message: TaskMessage, task_id: str) -> NewTask:
         collection = services.registry.collections.get(name.key)
         options = parse_options(message.type, message.options)
         recipe = services.recipes(collection)[Stage.INDEXED]
+        if message.type is TaskType.DELETE:
+            ids = tuple(message.document_ids or [message.document_id or ""])
+            return replace(task, delete_ids=ids)
         if isinstance(options, ReindexOptions):
             ids = tuple(message.document_ids or ())
             return replace(task, selection=Selection(options.only, recipe, document_ids=ids))
+        assert isinstance(options, IngestOptions)  # noqa: S101 - the only type left
         return _ingest_task(services, task, message, collection, options, recipe)
     except PermanentError as error:
         return replace(task, error=ErrorInfo(kind=error.kind, message=error.message))
@@ -138,9 +144,13 @@ def _document(services: Services, message: TaskMessage, collection: Collection) 
 def _take_in(services: Services, entries: Sequence[Entry], received: Received) -> None:
     good: list[Entry] = []
     tasks: list[NewTask] = []
+    orders: list[tuple[Entry, TaskMessage]] = []
     for entry in entries:
         try:
             message = parse_message(entry.message)
+            if message.type in COMMANDS:
+                orders.append((entry, message))
+                continue
             tasks.append(new_task(services, message, message.task_id or _task_id(entry)))
             good.append(entry)
         except PermanentError as error:
@@ -157,10 +167,30 @@ def _take_in(services: Services, entries: Sequence[Entry], received: Received) -
         services.streams.acknowledge(good)
     tell(services.events, updates)
     received.accepted += len(good)
+    for entry, message in orders:  # after the tasks that came with them
+        _obey(services, entry, message, received)
+
+
+def _obey(services: Services, entry: Entry, message: TaskMessage, received: Received) -> None:
+    """Carry out an order about another task."""
+    owner = CollectionName(message.tenant, message.collection)
+    try:
+        if message.type is TaskType.CANCEL:
+            commands.cancel(services, message.task_ref or "", owner)
+        else:
+            commands.answer(services, message.task_ref or "", message.options, owner)
+        services.streams.acknowledge([entry])
+        received.accepted += 1
+    except PermanentError as error:
+        if error.kind is ErrorKind.NOT_FOUND and entry.deliveries < MAX_DELIVERIES:
+            return  # its task may be on the slower stream; unacknowledged, it comes again
+        _put_aside(services, entry, f"{error.kind}: {error.message}", received)
+    if message.type is TaskType.CONTINUE:
+        services.streams.forget_answers()
 
 
 def _put_aside(services: Services, entry: Entry, reason: str, received: Received) -> None:
-    services.streams.dead_letter(entry, reason)
+    services.streams.dead_letter(entry, reason, shown=without_answer(entry.message))
     received.dead_lettered += 1
     logger.warning("entry %s of %s was put aside: %s", entry.id, entry.stream, reason)
 

@@ -1,6 +1,7 @@
-"""Keeping the lease of a batch while its documents are worked on.
+"""Keeping the leases of a run and of its batch, and learning what was taken back of it.
 
-The lease is renewed from a thread of its own, so that a long computation cannot let it lapse.
+Both are done in a thread of its own, so that a long computation can neither let a lease lapse nor
+keep a cancellation from being heard.
 """
 
 from __future__ import annotations
@@ -8,34 +9,53 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Collection, Iterator
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from ingestion_pipeline.errors import IngestError, LeaseLostError
+from ingestion_pipeline.logs import in_context
 from ingestion_pipeline.model.documents import Stage
 from ingestion_pipeline.registry.claims import Claim
 from ingestion_pipeline.registry.registry import Registry
 from ingestion_pipeline.streams.events import EventStreams
 from ingestion_pipeline.tasks.events import tell
+from ingestion_pipeline.tasks.process import own_identity
 
 logger = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 4
+LOOK_SECONDS = 0.3
+"""How soon a cancellation is heard."""
 FLUSH_SECONDS = 1.0
 
 
 class LeaseKeeper:
-    """Renews a claim's lease until the block is left; a lost lease shows in ``check``."""
+    """Keeps a run's lease, and that of the batch it holds, until the block is left."""
 
-    def __init__(self, registry: Registry, claim: Claim, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        events: EventStreams,
+        run_id: str,
+        collection_key: str,
+        lease_seconds: float,
+    ) -> None:
         self._registry = registry
-        self._claim_id = claim.claim_id
+        self._events = events
+        self._run_id = run_id
+        self._collection_key = collection_key
         self._lease_seconds = lease_seconds
         self._stop = threading.Event()
-        self._lost = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._batch: Batch | None = None
+        self._thread = threading.Thread(target=in_context(self._keep), name="lease", daemon=True)
 
     def __enter__(self) -> Self:
+        self._registry.runs.begin(
+            self._run_id, self._collection_key, own_identity(), self._lease_seconds
+        )
         self._thread.start()
         return self
 
@@ -47,45 +67,69 @@ class LeaseKeeper:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        self._registry.runs.forget(self._run_id)
 
-    def check(self) -> None:
-        """Raise ``LeaseLostError`` if a renewal found the batch given away."""
-        if self._lost.is_set():
-            raise LeaseLostError(f"claim {self._claim_id} was given to another run")
-
-    def check_now(self) -> None:
-        """Ask the registry whether the lease holds right now; for right before a commit."""
-        self._registry.claims.check(self._claim_id)
+    @contextmanager
+    def hold(self, claim: Claim) -> Iterator[Batch]:
+        """Keep the lease of a batch while the block works on it."""
+        batch = Batch(self._registry, self._events, claim)
+        self._batch = batch
+        try:
+            yield batch
+        finally:
+            self._batch = None
 
     def _keep(self) -> None:
-        while not self._stop.wait(self._lease_seconds / RENEWALS_PER_LEASE):
+        renewed_at = time.monotonic()
+        while not self._stop.wait(LOOK_SECONDS):
             try:
-                self._registry.claims.renew(self._claim_id, self._lease_seconds)
-            except LeaseLostError:
-                self._lost.set()
-                return
-            except IngestError as error:  # the next renewal may get through
-                logger.warning("the lease of claim %d was not renewed: %s", self._claim_id, error)
+                due = time.monotonic() - renewed_at >= self._lease_seconds / RENEWALS_PER_LEASE
+                if due:
+                    self._registry.runs.renew(self._run_id, self._lease_seconds)
+                    renewed_at = time.monotonic()
+                    tell(self._events, self._registry.tasks.expire())
+                if batch := self._batch:
+                    batch.look(self._lease_seconds if due else None)
+            except IngestError as error:  # the next look may get through
+                logger.warning("the lease of run %s was not looked at: %s", self._run_id, error)
 
 
-class BatchControl:
-    """What the stages of one batch ask and tell: a ``control.Control``."""
+class Batch:
+    """What the stages ask and tell about one batch: a ``control.Control``."""
 
-    def __init__(
-        self, registry: Registry, events: EventStreams, claim: Claim, lease: LeaseKeeper
-    ) -> None:
+    def __init__(self, registry: Registry, events: EventStreams, claim: Claim) -> None:
         self._registry = registry
         self._events = events
         self._claim = claim
-        self._lease = lease
+        self._ids = frozenset(document.document_id for document in claim.documents)
+        self._lost: LeaseLostError | None = None
+        self._withdrawn: AbstractSet[str] = frozenset()
         self._lines: list[tuple[str, Stage, float, str]] = []
         self._flushed_at = time.monotonic()
 
+    def look(self, renewed_for_seconds: float | None) -> None:
+        """Look what of the batch is still ours, and renew its lease if that is due."""
+        try:
+            if renewed_for_seconds is not None:
+                self._registry.claims.renew(self._claim.claim_id, renewed_for_seconds)
+            self._withdrawn = self._ids - self._registry.claims.owned(self._claim.claim_id)
+        except LeaseLostError as error:
+            self._lost = error
+
     def check(self) -> None:
         """Raise if the batch is no longer ours."""
-        self._lease.check()
+        if self._lost is not None:
+            raise LeaseLostError(str(self._lost))
         if time.monotonic() - self._flushed_at > FLUSH_SECONDS:
             self.flush()
+
+    def withdrawn(self) -> AbstractSet[str]:
+        """Return the documents of the batch that were canceled, deleted or ran out of time."""
+        return self._withdrawn
+
+    def announce(self, document_ids: Collection[str]) -> AbstractSet[str]:
+        """Announce a publication; return the documents that may be published."""
+        return self._registry.publications.announce(self._claim.claim_id, document_ids)
 
     def progress(self, document_id: str, stage: Stage, fraction: float, message: str) -> None:
         """Note a line; lines are written together, about once a second."""

@@ -7,9 +7,9 @@ collection or source exists (``intake``).
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.tasks import ReindexOnly, TaskMessage, TaskType
@@ -37,9 +37,43 @@ class ReindexOptions(BaseModel):
     """Which documents to take."""
 
 
-OPTIONS: dict[TaskType, type[IngestOptions | ReindexOptions]] = {
+class DeleteOptions(BaseModel):
+    """Options of a delete task."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    purge: bool = False
+    """Remove what is stored now, instead of leaving it to maintenance."""
+
+
+class CancelOptions(BaseModel):
+    """A cancellation has no options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answer(BaseModel):
+    """What a person answers to what a task asks; exactly one of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    password: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+    go_on: bool | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if (self.password is None) == (self.go_on is None):
+            raise ValueError("an answer is either 'password' or 'go_on'")
+        return self
+
+
+Options = IngestOptions | ReindexOptions | DeleteOptions | CancelOptions | Answer
+OPTIONS: dict[TaskType, type[Options]] = {
     TaskType.INGEST: IngestOptions,
+    TaskType.DELETE: DeleteOptions,
     TaskType.REINDEX: ReindexOptions,
+    TaskType.CANCEL: CancelOptions,
+    TaskType.CONTINUE: Answer,
 }
 
 
@@ -57,43 +91,53 @@ def parse_message(raw: str | None) -> TaskMessage:
         content = json.loads(raw)
         json.dumps(content, allow_nan=False)  # NaN and the like are no JSON to a database
     except (ValueError, RecursionError) as error:
-        raise _invalid(f"the message is not JSON: {error}") from error
+        raise _invalid(f"the message is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise _invalid("the message is not a JSON object")
     try:
         return TaskMessage.model_validate(content)
     except ValidationError as error:
-        raise _invalid(_first_error(error)) from error
+        raise _invalid(_first_error(error)) from None  # what was sent may be a secret
 
 
-def parse_options(type_: TaskType, options: dict[str, Any]) -> IngestOptions | ReindexOptions:
+def parse_options(type_: TaskType, options: dict[str, Any]) -> Options:
     """Validate the options of a task.
 
     Raises:
-        PermanentError: of kind ``invalid_option``, naming the options there are, or
-            ``unsupported``.
+        PermanentError: of kind ``invalid_option``, naming the options there are.
     """
-    model = OPTIONS.get(type_)
-    if model is None:
-        raise PermanentError(
-            ErrorKind.UNSUPPORTED,
-            f"{type_} tasks are not supported; the types are: {', '.join(OPTIONS)}",
-        )
+    model = OPTIONS[type_]
     try:
         return model.model_validate(options)
     except ValidationError as error:
-        known = ", ".join(model.model_fields)
+        known = ", ".join(model.model_fields) or "none"
         raise PermanentError(
             ErrorKind.INVALID_OPTION,
             f"{type_} task: {_first_error(error)}; the options are: {known}",
-        ) from error
+        ) from None  # what was sent may be a secret
 
 
 def _first_error(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
+    first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(map(str, first["loc"]))[:SHOWN_CHARACTERS]
     return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 def _invalid(reason: str) -> PermanentError:
     return PermanentError(ErrorKind.INVALID_MESSAGE, reason)
+
+
+def without_answer(raw: str | None) -> str:
+    """Return a message as it may be kept for people to look at: without what somebody answered.
+
+    What cannot be read, and might be an answer, is not shown at all.
+    """
+    if raw is None or f"{TaskType.CONTINUE}" not in raw:
+        return raw or ""
+    try:
+        content = json.loads(raw)
+    except (ValueError, RecursionError):
+        return "(not shown: it may hold an answer)"
+    if isinstance(content, dict) and content.get("type") != TaskType.CONTINUE:
+        return raw
+    return json.dumps(content | {"options": "(not shown)"}) if isinstance(content, dict) else ""

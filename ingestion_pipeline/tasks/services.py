@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from ingestion_pipeline.storage.objects import SourceObjects
     from ingestion_pipeline.storage.sources import SourcePolicy
     from ingestion_pipeline.streams.events import EventStreams
+    from ingestion_pipeline.streams.heartbeats import Heartbeats
     from ingestion_pipeline.streams.tasks import TaskStreams
+    from ingestion_pipeline.tasks.sealing import Sealer
 
 
 class Services:
@@ -65,6 +67,20 @@ class Services:
         from ingestion_pipeline.streams.events import EventStreams
 
         return EventStreams(self.redis)
+
+    @cached_property
+    def heartbeats(self) -> Heartbeats:
+        """Who is at work."""
+        from ingestion_pipeline.streams.heartbeats import Heartbeats
+
+        return Heartbeats(self.redis)
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        """What encrypts people's answers until they are used."""
+        from ingestion_pipeline.tasks.sealing import Sealer
+
+        return Sealer(self.settings)
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -133,6 +149,11 @@ class Services:
 
         return recipes(collection.config, self.embedder(collection))
 
+    def answer(self, document_id: str) -> str | None:
+        """Return what a person answered about a document; None if nobody did."""
+        sealed = self.registry.claims.answer(document_id)
+        return self.sealer.open(sealed) if sealed is not None else None
+
     def close(self) -> None:
         """Close the connections that were opened; what is used again connects again."""
         if "registry" in vars(self):
@@ -160,5 +181,6 @@ class Services:
                 embedder=self.embedder(collection),
                 index=self.index(collection),
                 sources=self.source_policy,
-                parallel=settings.max_concurrent_chunk_builders,
+                parallel=settings.max_concurrent_tasks,
+                password=self.answer,
             )

@@ -17,10 +17,11 @@ from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import ErrorInfo, Stage, document_id
 from ingestion_pipeline.model.tasks import Priority, ReindexOnly, TaskMessage, TaskType
+from ingestion_pipeline.registry.acceptance import NewDocument, NewTask
 from ingestion_pipeline.registry.documents import Selection
-from ingestion_pipeline.registry.tasks import NewDocument, NewTask
 from ingestion_pipeline.storage.source_rules import safe_name
 from ingestion_pipeline.storage.sources import check_source, source_name
+from ingestion_pipeline.tasks.deletion import apply_deletions, finish_purges
 from ingestion_pipeline.tasks.events import tell
 from ingestion_pipeline.tasks.messages import IngestOptions, ReindexOptions, parse_options
 from ingestion_pipeline.tasks.services import Services
@@ -101,6 +102,29 @@ def submit_reindex(services: Services, collection: Collection, only: ReindexOnly
             )
         ],
     )
+    return task_id
+
+
+def submit_deletion(
+    services: Services, collection: Collection, document_ids: Sequence[str], *, purge: bool
+) -> str:
+    """Accept a delete task and return its id; the documents are invisible when this returns."""
+    options = {"purge": purge}
+    parse_options(TaskType.DELETE, options)
+    task_id = uuid.uuid4().hex
+    task = NewTask(
+        task_id=task_id,
+        type=TaskType.DELETE,
+        collection=collection.name.name,
+        tenant=collection.name.tenant,
+        priority=Priority.HIGH,
+        options=options,
+        delete_ids=tuple(document_ids),
+    )
+    tell(services.events, services.registry.tasks.accept([task]))
+    apply_deletions(services)
+    if purge:
+        finish_purges(services)
     return task_id
 
 

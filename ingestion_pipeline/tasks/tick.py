@@ -1,4 +1,4 @@
-"""One tick of the stream's sensor: receive what came, give back what lapsed, plan runs."""
+"""One tick of the stream's sensor: receive what came, apply deletions, plan runs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from ingestion_pipeline.errors import IngestError
+from ingestion_pipeline.tasks.deletion import apply_deletions
 from ingestion_pipeline.tasks.intake import Received, receive
 from ingestion_pipeline.tasks.planning import PlannedRun, plan
 from ingestion_pipeline.tasks.services import Services
 
-IDLE_POLL_SECONDS = 20.0
-"""How long a tick waits for a message; a tick may last 60 seconds at most."""
+IDLE_POLL_SECONDS = 5.0
+"""How long a tick waits for a message; then it looks for work that came another way."""
 BUSY_POLL_SECONDS = 1.0
 """The same while work waits for a run to end: its collection must soon be planned again."""
 BUDGET_SECONDS = 20.0
@@ -48,7 +49,6 @@ class Tick:
 def tick(services: Services, count_runs: RunCounter) -> Tick:
     """Receive messages and plan runs for what waits, whether or not Redis answers."""
     registry = services.registry
-    registry.claims.release_lapsed()
     poll_seconds = BUSY_POLL_SECONDS if registry.documents.backlog() else IDLE_POLL_SECONDS
     problem = None
     received = Received()
@@ -57,6 +57,7 @@ def tick(services: Services, count_runs: RunCounter) -> Tick:
         received = receive(services, poll_seconds, BUDGET_SECONDS)
     except IngestError as error:
         problem = error.message
+    apply_deletions(services)
     backlog = registry.documents.backlog()
     planned = plan(backlog, count_runs(registry.claims.live_runs()))
     return Tick(

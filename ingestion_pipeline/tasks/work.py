@@ -1,7 +1,8 @@
 """The work of a run: claim a batch, take it through the stages, record it, claim the next.
 
 The same loop runs under a Dagster asset and in the process of the command line. It leaves
-nothing behind: a batch whose run fails or is interrupted is given back.
+nothing behind: a batch whose run fails or is interrupted is given back, and one whose run a person
+stopped is canceled.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ingestion_pipeline.errors import ErrorKind, LeaseLostError, PermanentError
+from ingestion_pipeline.logs import log_context
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import STAGES, ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import Backend, ReindexOnly
@@ -20,8 +23,10 @@ from ingestion_pipeline.registry.claims import Claim, Wanted
 from ingestion_pipeline.registry.documents import Selection
 from ingestion_pipeline.stages import run as stages_run
 from ingestion_pipeline.stages.work import Tools, Work
+from ingestion_pipeline.tasks.doubts import settle_doubts
 from ingestion_pipeline.tasks.events import tell
-from ingestion_pipeline.tasks.lease import BatchControl, LeaseKeeper
+from ingestion_pipeline.tasks.heart import Heart, worker_name
+from ingestion_pipeline.tasks.lease import LeaseKeeper
 from ingestion_pipeline.tasks.services import Services
 
 logger = logging.getLogger(__name__)
@@ -46,6 +51,9 @@ class WorkRequest:
     document_ids: tuple[str, ...] = ()
     force: bool = False
     slice_seconds: float | None = None
+    stopped_by_person: Callable[[], bool] = lambda: False
+    """Asked when the run is interrupted; otherwise it was a shutdown, and its work goes on later.
+    """
 
     @property
     def whole(self) -> bool:
@@ -124,18 +132,31 @@ def run(
     began = time.monotonic()
     report = WorkReport()
     recipes = services.recipes(collection)
-    _mark(services, collection, request, recipes)
-    wanted = Wanted(recipes, request.stages, request.whole, request.document_ids)
-    with services.tools(collection) as tools:
+    worker = worker_name(request.backend, request.run_id)
+    with (
+        log_context(run=request.run_id, worker=worker),
+        Heart(services, worker) as heart,
+        _run(services, collection, request) as lease,
+        services.tools(collection) as tools,
+    ):
+        _mark(services, collection, request, recipes)
+        wanted = Wanted(recipes, request.stages, request.whole, request.document_ids)
         while (claim := _claim(services, collection, wanted, request)) is not None:
-            works = _work(services, claim, request, tools)
+            heart.current(document.document_id for document in claim.documents)
+            works = _work(services, claim, request, tools, lease)
             report.add(works)
+            heart.current(())
+            heart.done(sum(work.result.error is None for work in works))
+            heart.failed(sum(work.result.error is not None for work in works))
             report.seconds = time.monotonic() - began
             if on_batch:
                 on_batch(report)
             if works and all(work.waits_for for work in works):
                 break  # nobody can help these: their stored upstream results are gone
-            if request.slice_seconds is not None and report.seconds > request.slice_seconds:
+            if request.slice_seconds is not None and (
+                report.seconds > request.slice_seconds
+                or services.registry.documents.others_wait(collection.name.tenant)
+            ):
                 break
         if report.computed[Stage.INDEXED]:
             tools.index.maintain()
@@ -145,6 +166,30 @@ def run(
                 tools.index.drop_other_generations()
     report.seconds = time.monotonic() - began
     return report
+
+
+@contextmanager
+def _run(services: Services, collection: Collection, request: WorkRequest) -> Iterator[LeaseKeeper]:
+    """Keep the run's lease, and leave nothing behind that it holds, however it ends."""
+    claims = services.registry.claims
+    with LeaseKeeper(
+        services.registry,
+        services.events,
+        request.run_id,
+        collection.key,
+        services.settings.lease_seconds,
+    ) as lease:
+        try:
+            yield lease
+        except Exception:
+            raise
+        except BaseException:  # interrupted
+            told = services.registry.runs.reason(request.run_id)
+            if told is None and request.stopped_by_person():
+                tell(services.events, claims.cancel_runs([request.run_id]))
+            raise
+        finally:
+            claims.release_runs([request.run_id])
 
 
 def _mark(
@@ -160,6 +205,7 @@ def _mark(
         documents.request(
             collection.key,
             Selection(request.only, recipe, document_ids=request.document_ids, force=request.force),
+            request.run_id,
         )
     elif request.only is ReindexOnly.FAILED:
         raise PermanentError(
@@ -180,6 +226,7 @@ def _claim(
         run_id=request.run_id,
         backend=request.backend,
         lease_seconds=settings.lease_seconds,
+        task_timeout_seconds=settings.task_timeout_seconds,
         max_documents=settings.doc_bulk_size,
         max_bytes=settings.doc_bulk_bytes,
     )
@@ -187,24 +234,29 @@ def _claim(
     return claim
 
 
-def _work(services: Services, claim: Claim, request: WorkRequest, tools: Tools) -> list[Work]:
-    """Take one batch through the stages and record it; a batch lost to another run is dropped."""
+def _work(
+    services: Services, claim: Claim, request: WorkRequest, tools: Tools, lease: LeaseKeeper
+) -> list[Work]:
+    """Take one batch through the stages and record it; what was taken back of it is dropped."""
     registry = services.registry
     try:
-        with LeaseKeeper(registry, claim, services.settings.lease_seconds) as lease:
-            control = BatchControl(registry, services.events, claim, lease)
-            works = stages_run.run(claim, request.stages, tools, control, lease.check_now)
-            control.flush()
-            updates, lost = registry.claims.record(claim, [work.result for work in works])
+        with lease.hold(claim) as batch:
+            works = stages_run.run(claim, request.stages, tools, batch, batch.announce)
+            batch.flush()
+            updates, lost = registry.claims.record(
+                claim,
+                [work.result for work in works],
+                input_timeout_seconds=services.settings.input_timeout_seconds,
+            )
     except LeaseLostError as error:
         logger.warning("a batch of %d documents was dropped: %s", len(claim.documents), error)
         return []
-    finally:
-        registry.claims.release(claim.claim_id)
+    registry.claims.release(claim.claim_id)
     tell(services.events, updates)
     if lost:
-        logger.warning("%d documents were claimed by another run meanwhile", len(lost))
-    return works
+        logger.info("%d documents were canceled, deleted or given to another run", len(lost))
+        settle_doubts(services)
+    return [work for work in works if work.document.document_id not in lost]
 
 
 def _row(work: Work) -> DocumentRow:

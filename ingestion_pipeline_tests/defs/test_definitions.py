@@ -23,9 +23,15 @@ CHECKS = {
     "every_document_is_indexed": False,
     "chunks_fit_the_model": True,
     "index_matches_registry": True,
+    "deleted_documents_are_invisible": True,
 }
 """Each check, and whether it blocks."""
 JOBS = {"ingest_job", "reindex_job"}
+OPERATIONS = {
+    "maintenance_job": {"maintain_collections", "tidy_dagster"},
+    "purge_job": {"purge_documents"},
+}
+"""Each job that makes no assets, and its ops."""
 
 
 @pytest.fixture(scope="module")
@@ -83,15 +89,15 @@ def test_every_asset_and_check_has_the_collections_as_partitions(graph: AssetGra
     assert collections_partitions.name == "collections"
 
 
-def test_the_jobs_take_every_asset_and_check_in_one_process(
+def test_the_jobs_of_the_stages_take_every_asset_and_check_in_one_process(
     repository: RepositoryDefinition,
 ) -> None:
     jobs = {
         job.name: job for job in repository.get_all_jobs() if not job.name.startswith("__ASSET_JOB")
     }
 
-    assert jobs.keys() == JOBS
-    for job in jobs.values():
+    assert jobs.keys() == JOBS | OPERATIONS.keys()
+    for job in (jobs[name] for name in JOBS):
         assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(
             ASSETS
         )
@@ -103,6 +109,20 @@ def test_the_jobs_take_every_asset_and_check_in_one_process(
         # A retry of the failed step alone would leave out the checks.
         assert job.tags == {"dagster/retry_strategy": "ALL_STEPS"}
         assert job.description
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_job_of_operations_is_for_all_collections_at_once(
+    repository: RepositoryDefinition, name: str
+) -> None:
+    job = repository.get_job(name)
+
+    assert {node.name for node in job.nodes} == OPERATIONS[name]
+    # With a partition it would count as a run of the collection, and keep its work waiting.
+    assert job.partitions_def is None
+    assert job.executor_def is dg.in_process_executor
+    assert job.description
+    assert all(node.definition.description for node in job.nodes)
 
 
 def test_a_run_of_the_stream_takes_what_waits_and_any_other_what_is_stale() -> None:
@@ -123,26 +143,37 @@ def test_the_launchpad_explains_every_field(repository: RepositoryDefinition) ->
     assert not any(field.is_required for field in fields.values())
 
 
-def test_one_sensor_looks_for_messages_and_runs_by_default(
+def test_the_sensors_look_for_messages_and_what_died_and_purges_and_run_by_default(
     repository: RepositoryDefinition,
 ) -> None:
-    (sensor,) = repository.sensor_defs
+    sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
 
-    assert sensor.name == "task_stream_sensor"
-    assert sensor.job_name == "ingest_job"
-    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
-    assert sensor.minimum_interval_seconds == 1
-    assert sensor.description
+    assert sensors.keys() == {"task_stream_sensor", "reconcile_sensor", "purge_sensor"}
+    assert sensors["task_stream_sensor"].job_name == "ingest_job"
+    assert sensors["task_stream_sensor"].minimum_interval_seconds == 1
+    assert sensors["reconcile_sensor"].minimum_interval_seconds == 5
+    assert sensors["purge_sensor"].job_name == "purge_job"
+    assert sensors["purge_sensor"].minimum_interval_seconds == 30
+    for sensor in sensors.values():
+        assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+        assert sensor.description
 
 
-def test_one_schedule_reindexes_at_night_and_runs_by_default(
-    repository: RepositoryDefinition,
+@pytest.mark.parametrize(
+    ("name", "job", "cron"),
+    [
+        ("nightly_reindex_schedule", "reindex_job", "0 2 * * *"),
+        ("nightly_maintenance_schedule", "maintenance_job", "0 4 * * *"),
+    ],
+)
+def test_at_night_there_is_a_reindex_and_then_maintenance_by_default(
+    repository: RepositoryDefinition, name: str, job: str, cron: str
 ) -> None:
-    (schedule,) = repository.schedule_defs
+    assert len(repository.schedule_defs) == 2
+    schedule = repository.get_schedule_def(name)
 
-    assert schedule.name == "nightly_reindex_schedule"
-    assert schedule.job_name == "reindex_job"
-    assert schedule.cron_schedule == "0 2 * * *"
+    assert schedule.job_name == job
+    assert schedule.cron_schedule == cron
     assert schedule.execution_timezone == "UTC"
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert schedule.description

@@ -76,7 +76,11 @@ def test_the_night_begins_in_the_time_zone_of_the_settings(
     monkeypatch.setenv("INGEST_TIMEZONE", "Asia/Tokyo")
     try:
         importlib.reload(schedules)
-        assert schedules.nightly_reindex_schedule.execution_timezone == "Asia/Tokyo"
+        for schedule in (
+            schedules.nightly_reindex_schedule,
+            schedules.nightly_maintenance_schedule,
+        ):
+            assert schedule.execution_timezone == "Asia/Tokyo"
     finally:
         monkeypatch.undo()
         importlib.reload(schedules)

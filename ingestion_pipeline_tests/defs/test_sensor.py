@@ -8,10 +8,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.definitions.repository_definition import RepositoryDefinition
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.execution.build_resources import wrap_resource_for_execution
 
 from ingestion_pipeline.model.collections import Collection, CollectionConfig, CollectionName
-from ingestion_pipeline.model.tasks import Priority, TaskState
+from ingestion_pipeline.model.documents import STAGES
+from ingestion_pipeline.model.tasks import Backend, Priority, TaskState
+from ingestion_pipeline.registry.claims import Wanted
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.tasks.submission import submit
 from ingestion_pipeline_tests.execution.runs import record_run
@@ -34,6 +37,18 @@ class Sensor:
 
     def tick(self) -> tuple[list[dg.RunRequest], str | None]:
         """Return the runs that are asked for, or why there are none; add new partitions."""
+        data = self._evaluate("task_stream_sensor")
+        for request in data.dynamic_partitions_requests or ():
+            self._instance.add_dynamic_partitions(
+                request.partitions_def_name, request.partition_keys
+            )
+        return list(data.run_requests or ()), data.skip_message
+
+    def reconcile(self) -> str:
+        """Return what the other sensor did."""
+        return self._evaluate("reconcile_sensor").skip_message or ""
+
+    def _evaluate(self, name: str) -> SensorExecutionData:
         # What `build_sensor_context` makes cannot see the instance's partitions.
         context = dg.SensorEvaluationContext(
             instance_ref=self._instance.get_ref(),
@@ -43,16 +58,11 @@ class Sensor:
             log_key=None,
             repository_name=self._repository.name,
             repository_def=self._repository,
-            sensor_name="task_stream_sensor",
+            sensor_name=name,
             resources={"services": wrap_resource_for_execution(opened(self._services))},
         )
         with context:
-            data = self._repository.get_sensor_def("task_stream_sensor").evaluate_tick(context)
-        for request in data.dynamic_partitions_requests or ():
-            self._instance.add_dynamic_partitions(
-                request.partitions_def_name, request.partition_keys
-            )
-        return list(data.run_requests or ()), data.skip_message
+            return self._repository.get_sensor_def(name).evaluate_tick(context)
 
     def queue(self, request: dg.RunRequest) -> None:
         """Do what the daemon does with a request."""
@@ -255,3 +265,34 @@ class TestRedisAway:
         requests, _ = sensor.tick()
 
         assert [request.partition_key for request in requests] == ["papers"]
+
+
+def test_what_a_canceled_run_held_is_canceled_and_what_a_dead_one_held_given_back(
+    sensor: Sensor,
+    services: FakeServices,
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+) -> None:
+    collection, _ = services.registry.collections.ensure(CollectionName("default", "papers"))
+    paths = [tmp_path / name for name in ("a.txt", "b.txt")]
+    for path in paths:
+        path.write_text(f"Words of {path.name}.")
+    submit(services, collection, paths, Priority.NORMAL, {})
+    for status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE):
+        run = record_run(instance, status)
+        services.registry.claims.take(
+            "papers",
+            Wanted(services.recipes(collection), STAGES, whole=True),
+            run_id=run.run_id,
+            backend=Backend.DAGSTER,
+            lease_seconds=60,
+            task_timeout_seconds=60,
+            max_documents=1,
+            max_bytes=10**9,
+        )
+
+    assert sensor.reconcile().startswith("1 runs' batches given back, 1 stopped by a person")
+
+    assert sorted(states(services)) == [TaskState.CANCELED, TaskState.RUNNING]
+    requests, _ = sensor.tick()
+    assert [request.partition_key for request in requests] == ["papers"]

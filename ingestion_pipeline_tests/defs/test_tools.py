@@ -69,10 +69,10 @@ def test_dg_lists_every_definition(said: dict[str, tuple[int, str, str]]) -> Non
     } == {
         "assets": sorted(ASSETS),
         "asset_checks": sorted(CHECKS),
-        "jobs": ["ingest_job", "reindex_job"],
+        "jobs": ["ingest_job", "maintenance_job", "purge_job", "reindex_job"],
         "resources": ["services"],
-        "schedules": ["nightly_reindex_schedule"],
-        "sensors": ["task_stream_sensor"],
+        "schedules": ["nightly_maintenance_schedule", "nightly_reindex_schedule"],
+        "sensors": ["purge_sensor", "reconcile_sensor", "task_stream_sensor"],
     }
 
 

@@ -63,10 +63,10 @@ def start(tmp_path: Path) -> Iterator[object]:
     yield start
     for each in started:
         each.guard.kill()
-        each.guard.communicate()
-        for pid in (each.service, each.child):
+        for pid in (each.service, each.child):  # while one of them lives, so does the pipe
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        each.guard.communicate()
 
 
 def gone(*pids: int) -> bool:
@@ -113,6 +113,14 @@ def test_when_the_service_is_killed_its_children_end(start) -> None:
 
     assert guarded.guard.wait(timeout=20) == 128 + signal.SIGKILL
     assert gone(guarded.child)
+
+
+def test_when_the_guard_is_killed_the_service_is(start) -> None:
+    guarded = start("stubborn")
+
+    guarded.guard.kill()
+
+    assert gone(guarded.service)
 
 
 def test_signals_that_a_terminal_or_a_shell_sends_do_not_stop_the_guarding(start) -> None:

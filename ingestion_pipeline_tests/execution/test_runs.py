@@ -5,15 +5,20 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG as MAX_RUNTIME
 from dagster._daemon.types import DaemonHeartbeat
 
 from ingestion_pipeline.execution.runs import (
+    DagsterRuns,
     RunCounts,
+    carries_tasks_out,
     count_runs,
     daemon_is_alive,
     fail_lost_runs,
     runs_by_collection,
+    stopped_by_person,
 )
+from ingestion_pipeline.tasks.reconciliation import Standing
 from ingestion_pipeline_tests.execution.runs import record_run, record_start
 
 Status = dg.DagsterRunStatus
@@ -120,3 +125,86 @@ def test_runs_that_wait_or_ended_or_have_a_process_of_their_own_are_left_alone(
         *ENDED,
         Status.STARTED,
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "tags", "expected"),
+    [
+        (Status.QUEUED, {}, Standing.ACTIVE),
+        (Status.STARTED, {}, Standing.ACTIVE),
+        (Status.CANCELING, {}, Standing.ACTIVE),
+        (Status.CANCELED, {}, Standing.CANCELED),
+        (Status.SUCCESS, {}, Standing.ENDED),
+        (Status.FAILURE, {}, Standing.ENDED),
+        (Status.FAILURE, {"dagster/will_retry": "false"}, Standing.ENDED),
+        (Status.FAILURE, {"dagster/will_retry": "true"}, Standing.RETRY_DUE),
+    ],
+)
+def test_reconciliation_learns_how_a_run_stands(
+    instance: dg.DagsterInstance,
+    status: dg.DagsterRunStatus,
+    tags: dict[str, str],
+    expected: Standing,
+) -> None:
+    run = record_run(instance, status, tags=tags)
+
+    assert DagsterRuns(instance).standings([run.run_id, "unknown"]) == {run.run_id: expected}
+
+
+@pytest.mark.parametrize(
+    ("retried", "expected"),
+    [
+        (Status.QUEUED, Standing.RETRY_DUE),
+        (Status.STARTED, Standing.RETRY_DUE),
+        (Status.SUCCESS, Standing.ENDED),
+        (Status.FAILURE, Standing.ENDED),
+    ],
+)
+def test_a_retry_is_due_until_it_has_ended(
+    instance: dg.DagsterInstance, retried: dg.DagsterRunStatus, expected: Standing
+) -> None:
+    retry = record_run(instance, retried)
+    tags = {"dagster/will_retry": "true", "dagster/auto_retry_run_id": retry.run_id}
+    run = record_run(instance, Status.FAILURE, tags=tags)
+
+    assert DagsterRuns(instance).standings([run.run_id])[run.run_id] is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "after"),
+    [(Status.STARTED, Status.CANCELED), (Status.SUCCESS, Status.SUCCESS)],
+)
+def test_a_run_that_does_not_answer_is_taken_for_ended(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus, after: dg.DagsterRunStatus
+) -> None:
+    run = record_run(instance, status)
+
+    DagsterRuns(instance).report_stopped(run.run_id, "it fell silent")
+
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    assert found.status is after
+
+
+@pytest.mark.parametrize("report", ["report_run_canceling", "report_run_canceled"])
+def test_a_termination_is_a_persons_unless_the_run_is_over_its_time(
+    instance: dg.DagsterInstance, report: str
+) -> None:
+    timely, late = (record_run(instance, Status.STARTED, tags={MAX_RUNTIME: "100"}) for _ in "ab")
+    record_start(instance, timely, seconds_ago=10)
+    record_start(instance, late, seconds_ago=110)
+    for run in (timely, late):
+        getattr(instance, report)(run)
+
+    assert stopped_by_person(instance, timely.run_id)
+    assert not stopped_by_person(instance, late.run_id)
+
+
+def test_a_shutdown_is_no_persons_termination(instance: dg.DagsterInstance) -> None:
+    run = record_run(instance, Status.STARTED)
+
+    assert not stopped_by_person(instance, run.run_id)
+
+
+def test_dagster_carries_tasks_out_only_with_a_live_daemon(instance: dg.DagsterInstance) -> None:
+    assert not carries_tasks_out(instance)

@@ -15,13 +15,16 @@ from ingestion_pipeline.model.tasks import Backend, Priority
 from ingestion_pipeline.registry.claims import Wanted
 from ingestion_pipeline.tasks import inspection
 from ingestion_pipeline.tasks.deletion import delete_collection
+from ingestion_pipeline.tasks.doubts import settle_doubts
 from ingestion_pipeline.tasks.inspection import (
     Comparison,
+    DeletedDocuments,
     compare_index_with_registry,
+    deleted_documents,
     longest_chunk,
     unindexed_documents,
 )
-from ingestion_pipeline.tasks.submission import submit
+from ingestion_pipeline.tasks.submission import submit, submit_deletion
 from ingestion_pipeline.tasks.work import WorkRequest, run
 from ingestion_pipeline_tests.fakes import POISON, FakeServices
 
@@ -88,9 +91,9 @@ def test_a_document_missing_from_the_index_is_named(
     gone = document(services, index, "a.txt")
     index.publish([], removed=[gone.document_id])
 
-    assert compared(services).differences == (
-        f"{gone.document_id} was published but is not in the index",
-    )
+    comparison = compared(services)
+    assert comparison.differences == (f"{gone.document_id} was published but is not in the index",)
+    assert comparison.differing == (gone.document_id,)
 
 
 def test_a_document_that_nobody_published_is_named(
@@ -235,6 +238,7 @@ class TestDeletion:
             run_id="run",
             backend=Backend.DAGSTER,
             lease_seconds=60,
+            task_timeout_seconds=60,
             max_documents=1,
             max_bytes=1,
         )
@@ -249,3 +253,37 @@ class TestDeletion:
             delete_collection(services, CollectionName("default", "nowhere"))
 
         assert raised.value.kind is ErrorKind.NOT_FOUND
+
+
+class TestDeletedDocuments:
+    """Deleted documents that readers still find."""
+
+    def test_there_are_none_after_a_deletion(
+        self, services: FakeServices, collection: Collection, index: CollectionIndex
+    ) -> None:
+        assert deleted_documents(services, "docs") == DeletedDocuments(0, ())
+        gone = document(services, index, "a.txt").document_id
+        submit_deletion(services, collection, [gone], purge=False)
+
+        assert deleted_documents(services, "docs") == DeletedDocuments(1, ())
+
+    def test_one_that_came_back_is_named(
+        self, services: FakeServices, collection: Collection, index: CollectionIndex
+    ) -> None:
+        gone = document(services, index, "a.txt")
+        submit_deletion(services, collection, [gone.document_id], purge=False)
+        index.publish([gone])
+
+        assert deleted_documents(services, "docs").visible == (gone.document_id,)
+
+    def test_one_that_is_being_removed_does_not_count(
+        self, services: FakeServices, collection: Collection, index: CollectionIndex
+    ) -> None:
+        gone = document(services, index, "a.txt")
+        submit_deletion(services, collection, [gone.document_id], purge=False)
+        index.publish([gone])
+        services.registry.publications.doubt("docs", [gone.document_id])
+
+        assert deleted_documents(services, "docs").visible == ()
+        settle_doubts(services)
+        assert deleted_documents(services, "docs") == DeletedDocuments(1, ())

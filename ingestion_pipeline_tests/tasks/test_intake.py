@@ -163,7 +163,7 @@ def other_tenants_object(services: FakeServices) -> str:
             {"type": "reindex", "source": None, "document_ids": ["unheard-of"]},
             ErrorKind.NOT_FOUND,
         ),
-        ({"type": "delete", "source": None, "document_id": "a"}, ErrorKind.UNSUPPORTED),
+        ({"type": "delete", "source": None, "document_id": "a"}, ErrorKind.NOT_FOUND),
     ],
 )
 def test_a_request_that_cannot_be_met_is_a_failed_task_with_the_reason(

@@ -90,15 +90,6 @@ def test_runs_that_hold_leases_are_handed_to_whoever_counts_runs(
     assert seen == [{"docs": {"run"}}]
 
 
-def test_what_lapsed_is_given_back_and_planned_again(
-    services: FakeServices, collection: Collection, write: Any
-) -> None:
-    submit(services, collection, [write("a.txt")], Priority.NORMAL, {})
-    _claim_one(services, collection, lease_seconds=-1)
-
-    assert planned(ticked(services)) == ["docs"]
-
-
 def test_a_tick_waits_longer_while_nothing_waits_for_a_run(
     services: FakeServices, collection: Collection, write: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +175,7 @@ def _claim_one(services: FakeServices, collection: Collection, lease_seconds: fl
         run_id="run",
         backend=Backend.DAGSTER,
         lease_seconds=lease_seconds,
+        task_timeout_seconds=60,
         max_documents=1,
         max_bytes=1,
     )

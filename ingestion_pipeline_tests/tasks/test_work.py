@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from collections.abc import Collection as Ids
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from ingestion_pipeline.errors import ErrorKind, LeaseLostError, PermanentError, TransientError
 from ingestion_pipeline.indexing import CollectionIndex
-from ingestion_pipeline.model.collections import Collection
+from ingestion_pipeline.model.collections import Collection, CollectionName
 from ingestion_pipeline.model.documents import STAGES, Document, DocumentState, Stage
 from ingestion_pipeline.model.tasks import Backend, Priority, ReindexOnly, Task, TaskState
 from ingestion_pipeline.settings import Settings
@@ -91,6 +92,69 @@ def test_a_run_with_a_time_slice_leaves_the_rest_for_others(desk: Desk) -> None:
     assert desk.run(slice_seconds=0).documents == 2
     assert desk.run(slice_seconds=60).documents == 1
     assert desk.run(slice_seconds=60).documents == 0
+
+
+def test_a_run_of_the_stream_makes_room_after_a_batch_when_another_tenant_waits(
+    desk: Desk, write: Any
+) -> None:
+    desk.submit("a.txt", "b.txt", "c.txt", "d.txt")
+    other, _ = desk.services.registry.collections.ensure(CollectionName("other", "docs"))
+    submit(desk.services, other, [write("other.txt")], Priority.NORMAL, {})
+
+    assert desk.run(slice_seconds=60).documents == 2, "a batch, and no more"
+    run(desk.services, other, WorkRequest("theirs", Backend.IN_PROCESS, slice_seconds=60))
+    assert desk.run(slice_seconds=60).documents == 2
+
+
+def test_a_document_submitted_ten_times_at_once_is_processed_once_and_the_last_version_wins(
+    desk: Desk,
+) -> None:
+    task_ids = [desk.submit("a.txt", a=f"Version {number}.")[0] for number in range(10)]
+
+    report = desk.run()
+
+    assert report.documents == 1
+    assert {desk.task(task_id).state for task_id in task_ids} == {TaskState.SUCCEEDED}
+    snapshot = desk.services.index(desk.collection).snapshot()
+    assert [hit.text for hit in snapshot.matching("version", 10)] == ["Version 9."]
+
+
+def test_a_person_who_stops_a_run_cancels_its_tasks_and_no_others(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_ids = desk.submit("a.txt", "b.txt", "c.txt")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages_run.embedded, "run", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            desk.run(stopped_by_person=lambda: True)
+
+    states = [desk.task(task_id).state for task_id in task_ids]
+    assert sorted(states) == [TaskState.CANCELED, TaskState.CANCELED, TaskState.WAITING]
+    assert desk.services.registry.runs.find() == []
+    desk.run()
+    assert len(desk.visible()) == 1
+
+
+def test_what_a_drain_marked_is_unmarked_when_a_person_stops_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.submit("a.txt", "b.txt", "c.txt")
+    desk.run()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages_run.embedded, "run", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            desk.run(only=ReindexOnly.ALL, stopped_by_person=lambda: True)
+
+    assert set(desk.states().values()) == {DocumentState.INDEXED}
+    assert desk.services.registry.documents.backlog() == []
 
 
 def test_tasks_tell_the_run_the_backend_and_what_happened(desk: Desk) -> None:
@@ -239,8 +303,9 @@ def test_some_stages_can_be_forced(desk: Desk) -> None:
 def test_lost_results_of_an_upstream_stage_end_the_run_and_are_named(desk: Desk) -> None:
     desk.submit("a.txt", "b.txt", "c.txt")
     desk.run()
-    for key in list(desk.services.store.keys("artifacts/default/docs/parsed")):
-        desk.services.store.delete(key)
+    for key in list(desk.services.store.keys("artifacts/default/docs")):
+        if "/parsed-" in key:
+            desk.services.store.delete(key)
 
     report = desk.run(stages=(Stage.CHUNKED,), only=ReindexOnly.STALE, force=True)
 
@@ -289,15 +354,15 @@ def test_a_batch_lost_to_another_run_is_dropped_and_the_run_goes_on(
     desk.submit("a.txt", "b.txt", "c.txt")
     registry = desk.services.registry
     claims: list[int] = []
-    check = registry.claims.check
+    announce = registry.publications.announce
 
-    def check_once_lost(claim_id: int) -> None:
+    def announce_once_lost(claim_id: int, document_ids: Ids[str]) -> set[str]:
         claims.append(claim_id)
         if len(claims) == 1:
             registry.claims.release(claim_id)
-        check(claim_id)
+        return announce(claim_id, document_ids)
 
-    monkeypatch.setattr(registry.claims, "check", check_once_lost)
+    monkeypatch.setattr(registry.publications, "announce", announce_once_lost)
     with caplog.at_level(logging.WARNING):
         report = desk.run()
 
@@ -360,7 +425,7 @@ def test_a_publication_that_was_not_recorded_is_published_again_and_seen_once(
 ) -> None:
     desk.submit("a.txt")
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -4,6 +4,7 @@ Selecting some of the assets runs just those stages.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 
@@ -97,6 +98,8 @@ def ingest(
     context: dg.AssetExecutionContext, config: IngestConfig, services: ServicesResource
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Take the documents of one collection through the selected stages."""
+    from ingestion_pipeline.execution.runs import stopped_by_person
+    from ingestion_pipeline.tasks.events import tell
     from ingestion_pipeline.tasks.work import WorkRequest, run
 
     opened = services.get()
@@ -104,7 +107,7 @@ def ingest(
     selected = tuple(stage for stage in STAGES if SPECS[stage].key in context.selected_asset_keys)
     if context.run.parent_run_id:
         # A retry takes up what its parent left, under a new fencing token.
-        opened.registry.claims.release_runs([context.run.parent_run_id])
+        tell(opened.events, opened.registry.claims.give_back_crashed([context.run.parent_run_id]))
     report = run(
         opened,
         collection,
@@ -116,6 +119,7 @@ def ingest(
             document_ids=tuple(config.document_ids),
             force=config.force,
             slice_seconds=opened.settings.time_slice_seconds if config.waiting_only else None,
+            stopped_by_person=partial(stopped_by_person, context.instance, context.run.run_id),
         ),
         on_batch=lambda so_far: context.log.info(so_far.summary()),
     )

@@ -100,3 +100,26 @@ def index_matches_registry(
             "differences": len(found.differences),
         },
     )
+
+
+@dg.asset_check(
+    asset=vector_index.key,
+    partitions_def=collections_partitions,
+    blocking=True,
+    description="No reader finds a document that was deleted.",
+)
+def deleted_documents_are_invisible(
+    context: dg.AssetCheckExecutionContext, services: ServicesResource
+) -> dg.AssetCheckResult:
+    """Look for deleted documents in the index."""
+    from ingestion_pipeline.tasks import inspection
+
+    found = inspection.deleted_documents(services.get(), context.partition_key)
+    return dg.AssetCheckResult(
+        passed=not found.visible,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"still visible: {', '.join(found.visible[: inspection.LISTED])}"
+        if found.visible
+        else f"none of the {found.total} deleted documents is visible",
+        metadata={"deleted_documents": found.total, "visible": len(found.visible)},
+    )

@@ -1,8 +1,10 @@
-"""The sensor that turns messages into runs: a thin shell over intake and planning."""
+"""The sensors that turn messages into runs and make good what died: thin shells over ``tasks``."""
 
+import math
 import uuid
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from ingestion_pipeline.defs.operations.jobs import ingest_job
 from ingestion_pipeline.defs.partitions import PARTITIONS_NAME, collections_partitions
@@ -25,9 +27,8 @@ def task_stream_sensor(
     from ingestion_pipeline.execution.runs import runs_by_collection
     from ingestion_pipeline.tasks.tick import tick
 
-    outcome = tick(
-        services.get(), lambda live_runs: runs_by_collection(context.instance, live_runs)
-    )
+    opened = services.get()
+    outcome = tick(opened, lambda live_runs: runs_by_collection(context.instance, live_runs))
     context.log.info(outcome.summary)
     known = set(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
     new = sorted(outcome.collections - known)
@@ -41,6 +42,7 @@ def task_stream_sensor(
                     PRIORITY_TAG: str(planned.priority),
                     "ingestion/tenant": planned.tenant,
                     "ingestion/trigger": "stream",
+                    MAX_RUNTIME_SECONDS_TAG: str(math.ceil(opened.settings.task_timeout_seconds)),
                 },
             )
             for planned in outcome.planned
@@ -48,3 +50,20 @@ def task_stream_sensor(
         skip_reason=None if outcome.planned else outcome.summary,
         dynamic_partitions_requests=[collections_partitions.build_add_request(new)] if new else [],
     )
+
+
+@dg.sensor(
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Gives back the batches of runs that died or fell silent, cancels the tasks of "
+    "those a person stopped, ends tasks whose time is over, and repairs what a crash left between "
+    "index and registry.",
+)
+def reconcile_sensor(
+    context: dg.SensorEvaluationContext, services: ServicesResource
+) -> dg.SkipReason:
+    """Reconcile; runs that follow from it are the other sensor's to plan."""
+    from ingestion_pipeline.execution.runs import DagsterRuns
+    from ingestion_pipeline.tasks.reconciliation import reconcile
+
+    return dg.SkipReason(reconcile(services.get(), DagsterRuns(context.instance)).summary)

@@ -1,1 +1,1 @@
-"""What operators run: jobs and schedules."""
+"""What operators run: jobs, schedules, maintenance."""

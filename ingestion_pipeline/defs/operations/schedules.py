@@ -5,9 +5,19 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ingestion_pipeline.defs.operations.jobs import reindex_job
+from ingestion_pipeline.defs.operations.maintenance import maintenance_job
 from ingestion_pipeline.defs.partitions import PARTITIONS_NAME
 from ingestion_pipeline.resources.services import ServicesResource
 from ingestion_pipeline.settings import Settings
+
+nightly_maintenance_schedule = dg.ScheduleDefinition(
+    name="nightly_maintenance_schedule",
+    job_name=maintenance_job.name,  # see ``purge_sensor``
+    cron_schedule="0 4 * * *",  # when the nightly reindex is mostly through
+    execution_timezone=Settings().timezone,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Remove what nobody needs any more, and compare each index with the registry.",
+)
 
 
 @dg.schedule(
