@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -22,7 +23,6 @@ from ingestion_pipeline.tasks.services import Services
 if TYPE_CHECKING:
     from ingestion_pipeline.retrieval import Evaluation
     from ingestion_pipeline.streams.events import TaskEvent
-    from ingestion_pipeline.tasks.submission import Submission
 
 POLL_SECONDS = 0.2
 PROBE_SECONDS = 5.0
@@ -42,6 +42,33 @@ class TaskNotFound(PermanentError):  # noqa: N818 - the public name
 
 class TaskTimeoutError(IngestError):
     """Tasks were not done in the time the caller gave; they go on."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tasks that were launched together."""
+
+    batch_id: str
+    task_ids: tuple[str, ...]
+    client: IngestionClient
+
+    def tasks(self) -> list[Task]:
+        """Return the tasks with their messages, in the order in which they were launched."""
+        return self.client.get_tasks(self.task_ids)
+
+    def progress(self) -> float:
+        """Return how far the batch is, in 0..1; a task that ended is done, however it ended."""
+        tasks = self.client.services.registry.tasks.find(task_ids=self.task_ids)
+        done = sum(1.0 if task.state.final else task.progress for task in tasks)
+        return done / len(tasks) if tasks else 1.0
+
+    def cancel(self) -> list[str]:
+        """Cancel what is not final; return the ids of what was canceled."""
+        return self.client.cancel_task(self.batch_id) if self.task_ids else []
+
+    def wait(self, *, timeout: float | None = None) -> list[Task]:
+        """Wait for all tasks; see ``IngestionClient.await_tasks``."""
+        return self.client.await_tasks(self.task_ids, timeout=timeout)
 
 
 class IngestionClient:
@@ -83,7 +110,7 @@ class IngestionClient:
         tenant: str = DEFAULT_TENANT,
         priority: Priority = Priority.NORMAL,
         options: dict[str, object] | None = None,
-    ) -> Submission:
+    ) -> Batch:
         """Accept files, folders and URLs as tasks with one batch id.
 
         A collection that does not exist is created with the default configuration.
@@ -91,7 +118,8 @@ class IngestionClient:
         from ingestion_pipeline.tasks.submission import submit
 
         known, _ = self.services.registry.collections.ensure(CollectionName(tenant, collection))
-        return submit(self.services, known, sources, priority, options or {})
+        submitted = submit(self.services, known, sources, priority, options or {})
+        return Batch(submitted.batch_id, submitted.task_ids, self)
 
     def launch_and_await_task(
         self,
@@ -100,14 +128,83 @@ class IngestionClient:
         collection: str,
         tenant: str = DEFAULT_TENANT,
         timeout: float | None = None,
+        cancel_on_timeout: bool = False,
     ) -> Task:
-        """Accept one file or URL and wait until it is done.
+        """Accept one file or URL and wait until it is done, or asks for input.
 
         Raises:
-            TaskTimeoutError: when it is not done after ``timeout`` seconds; it goes on.
+            TaskTimeoutError: when it is not done after ``timeout`` seconds; it goes on, unless it
+                is to be canceled then.
         """
         task = self.launch_task(source, collection=collection, tenant=tenant)
-        return self.await_tasks([task.task_id], timeout=timeout)[0]
+        try:
+            return self.await_tasks([task.task_id], timeout=timeout)[0]
+        except TaskTimeoutError:
+            if cancel_on_timeout:
+                self.cancel_task(task.task_id)
+            raise
+
+    def cancel_task(self, reference: str) -> list[str]:
+        """Cancel a task, or every task of a batch; return the ids of what was canceled.
+
+        What is final stays as it is; what was published of the documents too.
+
+        Raises:
+            PermanentError: of kind ``not_found`` for an unknown id.
+        """
+        from ingestion_pipeline.tasks.commands import cancel
+
+        return cancel(self.services, reference)
+
+    def retry_tasks(self, task_ids: Sequence[str]) -> list[str]:
+        """Have tasks carried out once more that failed or ran out of time; return their ids.
+
+        Raises:
+            TaskNotFound: for an unknown id.
+        """
+        from ingestion_pipeline.tasks.commands import retry
+
+        self.get_tasks(task_ids)
+        return retry(self.services, task_ids)
+
+    def retry_failed(self, *, collection: str, tenant: str = DEFAULT_TENANT) -> list[str]:
+        """Do so with every such task of a collection."""
+        from ingestion_pipeline.tasks.commands import retry_failed
+
+        known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
+        return retry_failed(self.services, known.name)
+
+    def continue_task(self, task_id: str, answer: dict[str, object]) -> Task:
+        """Answer what a task asks: ``{"password": "…"}`` or ``{"go_on": True}``.
+
+        The first answer wins. A password is encrypted at once and erased after use.
+
+        Raises:
+            TaskNotFound: for an unknown id.
+            PermanentError: of kind ``invalid_option`` when it is no answer to what the task asks.
+        """
+        from ingestion_pipeline.tasks.commands import answer as give
+
+        self.get_task(task_id)
+        give(self.services, task_id, answer)
+        return self.get_task(task_id)
+
+    def delete_documents(
+        self,
+        document_ids: Sequence[str],
+        *,
+        collection: str,
+        tenant: str = DEFAULT_TENANT,
+        purge: bool = False,
+    ) -> Task:
+        """Delete documents; when this returns, no reader finds them.
+
+        What is stored of them is removed by maintenance, or now with ``purge``.
+        """
+        from ingestion_pipeline.tasks.submission import submit_deletion
+
+        known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
+        return self.get_task(submit_deletion(self.services, known, document_ids, purge=purge))
 
     def reindex(
         self,
@@ -133,6 +230,31 @@ class IngestionClient:
             raise TaskNotFound(task_id)
         return found[0]
 
+    def task_ids(self, reference: str) -> list[str]:
+        """Return the ids of the tasks that an id of a task or batch means.
+
+        Raises:
+            PermanentError: of kind ``not_found`` for an unknown id.
+        """
+        from ingestion_pipeline.tasks.commands import referenced
+
+        return [task.task_id for task in referenced(self.services, reference, owner=None)]
+
+    def get_tasks(self, task_ids: Sequence[str]) -> list[Task]:
+        """Return tasks with their messages, in the order asked for.
+
+        Raises:
+            TaskNotFound: for an unknown id.
+        """
+        found = {
+            task.task_id: task
+            for task in self.services.registry.tasks.find(task_ids=task_ids, with_messages=True)
+        }
+        for task_id in task_ids:
+            if task_id not in found:
+                raise TaskNotFound(task_id)
+        return [found[task_id] for task_id in task_ids]
+
     def await_tasks(
         self, task_ids: Sequence[str], *, timeout: float | None = None, in_process: bool = False
     ) -> list[Task]:
@@ -157,26 +279,32 @@ class IngestionClient:
                 left = deadline - time.monotonic() if deadline is not None else None
                 self.work_here(task_ids, slice_seconds=left)
             time.sleep(POLL_SECONDS)
-        found = {
-            task.task_id: task
-            for task in self.services.registry.tasks.find(task_ids=task_ids, with_messages=True)
-        }
-        return [found[task_id] for task_id in task_ids]
+        return self.get_tasks(task_ids)
 
     def backend(self) -> Backend:
-        """Say who would carry a task out now: Dagster if its daemon is alive, else this process."""
-        from ingestion_pipeline.execution.instance import open_instance
-        from ingestion_pipeline.execution.runs import daemon_is_alive
+        """Say who would carry a task out now, looking afresh each time.
 
-        return Backend.DAGSTER if daemon_is_alive(open_instance()) else Backend.IN_PROCESS
+        Dagster, if its daemon lives, the sensor that takes tasks up is switched on, and its queue
+        lets runs through; else this process.
+        """
+        from ingestion_pipeline.execution.instance import open_instance
+        from ingestion_pipeline.execution.runs import carries_tasks_out
+
+        return Backend.DAGSTER if carries_tasks_out(open_instance()) else Backend.IN_PROCESS
 
     def work_here(self, task_ids: Sequence[str], *, slice_seconds: float | None = None) -> None:
         """Take what waits in the tasks' collections through all stages, in this process.
 
         After ``slice_seconds`` no further batch is begun.
         """
+        from ingestion_pipeline.execution.instance import open_instance
+        from ingestion_pipeline.execution.runs import DagsterRuns
+        from ingestion_pipeline.tasks.deletion import finish_purges
+        from ingestion_pipeline.tasks.reconciliation import reconcile
         from ingestion_pipeline.tasks.work import WorkRequest, run
 
+        reconcile(self.services, DagsterRuns(open_instance()))
+        finish_purges(self.services)
         tasks = self.services.registry.tasks.find(task_ids=task_ids)
         open_tasks = [task for task in tasks if not task.state.final]
         for key in sorted(

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.definitions.sensor_definition import SensorType
+from dagster._core.remote_origin import RemoteInstigatorOrigin
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+)
+from dagster._daemon.types import DaemonHeartbeat
 
 import ingestion_pipeline
 from ingestion_pipeline.client import IngestionClient, TaskNotFound, TaskTimeoutError
-from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.errors import Ask, ErrorKind, PermanentError
 from ingestion_pipeline.execution.instance import open_instance
+from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.tasks import Backend, ReindexOnly, TaskState
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.streams.embedded import EmbeddedRedis
+from ingestion_pipeline_tests.execution.runs import ORIGIN
+from ingestion_pipeline_tests.parsing.samples import chapter, handbook_pdf, pdf, scanned_page
 
+PASSWORD = "canary-0815"
 TEXTS = {
     "travel.txt": "Journeys abroad are approved by the head of the department, in writing.",
     "cooking.txt": "Simmer the tomatoes with garlic and basil for twenty minutes.",
@@ -132,6 +146,9 @@ def test_waiting_ends_with_the_time_given_and_the_task_goes_on(
 def test_an_unknown_task_is_an_error_and_not_pending(client: IngestionClient) -> None:
     for ask in (
         lambda: client.get_task("unheard-of"),
+        lambda: client.get_tasks(["unheard-of"]),
+        lambda: client.retry_tasks(["unheard-of"]),
+        lambda: client.continue_task("unheard-of", {"go_on": True}),
         lambda: client.await_tasks(["unheard-of"]),
         lambda: next(client.events("unheard-of")),
     ):
@@ -139,10 +156,16 @@ def test_an_unknown_task_is_an_error_and_not_pending(client: IngestionClient) ->
             ask()
 
 
-def test_an_unknown_collection_cannot_be_searched_or_reindexed(client: IngestionClient) -> None:
+def test_what_is_about_an_unknown_collection_task_or_batch_is_not_found(
+    client: IngestionClient,
+) -> None:
     for ask in (
         lambda: client.search("anything", collection="nowhere"),
         lambda: client.reindex(collection="nowhere"),
+        lambda: client.retry_failed(collection="nowhere"),
+        lambda: client.delete_documents(["d"], collection="nowhere"),
+        lambda: client.cancel_task("unheard-of"),
+        lambda: client.task_ids("unheard-of"),
     ):
         with pytest.raises(PermanentError) as raised:
             ask()
@@ -190,3 +213,193 @@ def test_a_closed_client_can_be_used_again(tmp_path: Path, redis_url: str) -> No
     for _ in range(2):
         with client:
             assert client.services.registry.collections.all() == []
+
+
+def test_a_batch_knows_how_far_it_is_and_waits_for_all_of_it(
+    client: IngestionClient, files: Path
+) -> None:
+    batch = client.launch_tasks([files], collection="batch")
+    assert batch.progress() == 0
+    assert client.cancel_task(batch.task_ids[0]) == [batch.task_ids[0]]
+    assert batch.progress() == 0.5
+
+    done = batch.wait(timeout=120)
+
+    assert batch.progress() == 1
+    assert [task.state for task in done] == [TaskState.CANCELED, TaskState.SUCCEEDED]
+    assert batch.tasks() == done
+    assert sorted(client.task_ids(batch.batch_id)) == sorted(batch.task_ids)
+    assert client.task_ids(batch.task_ids[0]) == [batch.task_ids[0]]
+    assert batch.cancel() == []
+
+
+def test_a_batch_is_canceled_as_a_whole(client: IngestionClient, files: Path) -> None:
+    batch = client.launch_tasks([files], collection="unwanted")
+
+    assert sorted(batch.cancel()) == sorted(batch.task_ids)
+
+    assert {task.state for task in batch.tasks()} == {TaskState.CANCELED}
+    assert client.search("journeys", collection="unwanted", mode="text") == []
+
+
+def test_a_batch_of_nothing_is_done(client: IngestionClient, tmp_path: Path) -> None:
+    batch = client.launch_tasks([tmp_path], collection="batch")
+
+    assert (batch.tasks(), batch.progress(), batch.cancel(), batch.wait()) == ([], 1, [], [])
+
+
+@pytest.mark.parametrize(
+    ("cancel", "state"), [(True, TaskState.CANCELED), (False, TaskState.WAITING)]
+)
+def test_a_wait_that_is_over_cancels_the_task_on_request(
+    client: IngestionClient,
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cancel: bool,
+    state: TaskState,
+) -> None:
+    monkeypatch.setattr(client, "backend", lambda: Backend.DAGSTER)
+    collection = f"impatient-{state}"
+
+    with pytest.raises(TaskTimeoutError):
+        client.launch_and_await_task(
+            files / "travel.txt", collection=collection, timeout=0.1, cancel_on_timeout=cancel
+        )
+
+    (task,) = client.services.registry.tasks.find(name=CollectionName("default", collection))
+    assert task.state is state
+
+
+def test_what_failed_is_tried_once_more(
+    client: IngestionClient, files: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.pdf").write_bytes(handbook_pdf()[:900])
+    batch = client.launch_tasks([files, tmp_path / "broken.pdf"], collection="mended")
+    broken = batch.wait()[-1]
+    assert broken.state is TaskState.FAILED
+
+    assert client.retry_failed(collection="mended") == [broken.task_id]
+    assert client.get_task(broken.task_id).state is TaskState.WAITING
+    assert client.retry_tasks(batch.task_ids) == []
+
+    (again,) = client.await_tasks([broken.task_id])
+    assert (again.state, again.attempts) == (TaskState.FAILED, 2)
+
+
+def test_an_encrypted_document_waits_for_its_password(
+    client: IngestionClient, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.pdf").write_bytes(handbook_pdf(password=PASSWORD))
+    task = client.launch_and_await_task(tmp_path / "secret.pdf", collection="secret")
+    assert task.state is TaskState.INPUT
+    assert task.question is not None
+    assert task.question.asks is Ask.PASSWORD
+    assert client.services.registry.claims.live_runs() == {}
+    for no_answer in ({}, {"go_on": True}, {"password": ""}, {"password": "x", "go_on": True}):
+        with pytest.raises(PermanentError) as raised:
+            client.continue_task(task.task_id, no_answer)
+        assert raised.value.kind is ErrorKind.INVALID_OPTION
+
+    answered = client.continue_task(task.task_id, {"password": PASSWORD})
+
+    assert (answered.state, answered.question) == (TaskState.RUNNING, None)
+    with pytest.raises(PermanentError, match="asks nothing"):
+        client.continue_task(task.task_id, {"password": "too late"})
+    (done,) = client.await_tasks([task.task_id])
+    assert done.state is TaskState.SUCCEEDED
+    assert done.document_id is not None
+    assert client.services.answer(done.document_id) is None
+    hit, *_ = client.search("who approves journeys?", collection="secret")
+    assert hit.name == "secret.pdf"
+    assert_nowhere(PASSWORD, client)
+
+
+def test_a_person_says_whether_to_go_on_with_scans(client: IngestionClient, tmp_path: Path) -> None:
+    (tmp_path / "scans.pdf").write_bytes(pdf([chapter(1), scanned_page, scanned_page]))
+    task = client.launch_and_await_task(tmp_path / "scans.pdf", collection="scans")
+    assert task.question is not None
+    assert task.question.asks is Ask.GO_ON
+
+    declined = client.continue_task(task.task_id, {"go_on": False})
+    assert declined.state is TaskState.FAILED
+    assert declined.error == task.question.doubt
+
+    assert client.retry_tasks([task.task_id]) == [task.task_id]
+    assert client.await_tasks([task.task_id])[0].state is TaskState.INPUT
+    client.continue_task(task.task_id, {"go_on": True})
+    assert client.await_tasks([task.task_id])[0].state is TaskState.SUCCEEDED
+
+
+def test_what_waits_for_an_answer_can_be_canceled(client: IngestionClient, tmp_path: Path) -> None:
+    (tmp_path / "secret.pdf").write_bytes(handbook_pdf(password=PASSWORD))
+    task = client.launch_and_await_task(tmp_path / "secret.pdf", collection="given-up")
+
+    assert client.cancel_task(task.task_id) == [task.task_id]
+
+    canceled = client.get_task(task.task_id)
+    assert (canceled.state, canceled.question) == (TaskState.CANCELED, None)
+
+
+def test_a_deleted_document_is_found_by_nobody_and_purged_of_every_byte(
+    client: IngestionClient, tmp_path: Path
+) -> None:
+    marks = {"kept": "quittengelee", "deleted": "zwetschgenmus"}
+    for name, mark in marks.items():
+        (tmp_path / f"{name}.txt").write_text(f"How to make {mark}.")
+    kept, deleted = client.launch_tasks(
+        [tmp_path / f"{name}.txt" for name in marks], collection="jams"
+    ).wait()
+    assert deleted.document_id is not None
+
+    task = client.delete_documents([deleted.document_id], collection="jams")
+
+    assert task.state is TaskState.SUCCEEDED
+    assert client.search(marks["deleted"], collection="jams", mode="text") == []
+    purged = client.delete_documents([deleted.document_id], collection="jams", purge=True)
+    assert purged.state is TaskState.SUCCEEDED
+    assert_nowhere(marks["deleted"], client)
+    (hit,) = client.search(marks["kept"], collection="jams", mode="text")
+    assert hit.document_id == kept.document_id
+
+
+def test_deleting_an_unknown_document_fails_and_deletes_none(
+    client: IngestionClient, handbook: str
+) -> None:
+    known = client.get_task(handbook).document_id
+    assert known is not None
+
+    task = client.delete_documents([known, "unheard-of"], collection="handbook")
+
+    assert task.state is TaskState.FAILED
+    assert task.error is not None
+    assert task.error.kind is ErrorKind.NOT_FOUND
+    assert client.search("who approves journeys?", collection="handbook")[0].document_id == known
+
+
+def test_the_backend_is_dagster_only_while_a_daemon_takes_tasks_up(client: IngestionClient) -> None:
+    instance = open_instance()
+    try:
+        assert client.backend() is Backend.IN_PROCESS
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "SENSOR", "d-1"))
+        assert client.backend() is Backend.DAGSTER
+        sensor = InstigatorState(
+            RemoteInstigatorOrigin(ORIGIN.repository_origin, "task_stream_sensor"),
+            InstigatorType.SENSOR,
+            InstigatorStatus.STOPPED,
+            SensorInstigatorData(sensor_type=SensorType.STANDARD),
+        )
+        instance.add_instigator_state(sensor)
+        assert client.backend() is Backend.IN_PROCESS
+        instance.update_instigator_state(sensor.with_status(InstigatorStatus.RUNNING))
+        assert client.backend() is Backend.DAGSTER
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 600, "SENSOR", "d-1"))
+        assert client.backend() is Backend.IN_PROCESS
+    finally:
+        instance.wipe_daemon_heartbeats()
+
+
+def assert_nowhere(word: str, client: IngestionClient) -> None:
+    """Assert that no file under the state folder has the word."""
+    files = [path for path in client.services.settings.state.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert [path for path in files if word.encode() in path.read_bytes()] == []

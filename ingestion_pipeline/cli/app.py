@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+from types import FrameType
 from typing import NoReturn
 
 import typer
 
-from ingestion_pipeline.cli import collections, demo, documents, operations, search, tasks
+from ingestion_pipeline.cli import (
+    collections,
+    demo,
+    documents,
+    operations,
+    orders,
+    search,
+    submit,
+    tasks,
+)
 from ingestion_pipeline.errors import ErrorKind, IngestError
+from ingestion_pipeline.logs import Role, set_up_logging
+from ingestion_pipeline.settings import Settings
 
 INTERRUPTED = 130
 
@@ -22,23 +35,42 @@ app = typer.Typer(
 )
 app.command("up")(operations.up)
 app.command("demo")(demo.demo)
-app.command("submit")(tasks.submit)
+app.command("submit")(submit.submit)
 app.command("task")(tasks.task)
 app.command("tasks")(tasks.tasks)
 app.command("watch")(tasks.watch)
+app.command("cancel")(orders.cancel)
+app.command("retry")(orders.retry)
+app.command("reply")(orders.reply)
+app.command("continue", hidden=True)(orders.reply)  # as the message that does the same is called
 app.command("documents")(documents.documents)
+app.command("delete")(orders.delete)
 app.command("reindex")(documents.reindex)
 app.add_typer(collections.app, name="collections")
 app.command("search")(search.search)
 app.command("evaluate")(search.evaluate)
 app.command("status")(operations.status)
+app.command("workers")(operations.workers)
 app.command("operations")(operations.operations)
 app.command("dead-letters")(operations.dead_letters)
 
 
+@app.callback()
+def before_each_command() -> None:
+    """Set up what all commands need."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    set_up_logging(Settings(), Role.CLI)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End as with Ctrl-C: what is under way is given back."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run a command: exit code 0 on success, 1 with one line on failure, 2 on wrong usage."""
-    logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
+    if logging.lastResort:  # what other packages say, of which a person gets to see errors only
+        logging.lastResort.setLevel(logging.ERROR)
     try:
         app()
     except IngestError as error:

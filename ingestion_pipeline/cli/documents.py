@@ -13,13 +13,12 @@ from ingestion_pipeline.cli.common import (
     TenantOption,
     show,
     table,
-    tell,
 )
-from ingestion_pipeline.cli.progress import watching
 from ingestion_pipeline.cli.shapes import document_json, task_json
+from ingestion_pipeline.cli.waiting import TimeoutOption, say_who_works, wait_for
 from ingestion_pipeline.client import IngestionClient
 from ingestion_pipeline.model.collections import CollectionName
-from ingestion_pipeline.model.tasks import Backend, ReindexOnly, TaskState
+from ingestion_pipeline.model.tasks import ReindexOnly, TaskState
 
 COLUMNS = ("document", "state", "bytes#", "pages#", "chunks#", "tokens#", "id", "error")
 
@@ -59,17 +58,15 @@ def reindex(
     only: Annotated[
         ReindexOnly, typer.Option(help="Which documents: stale, failed, or all.")
     ] = ReindexOnly.STALE,
-    timeout: Annotated[float | None, typer.Option(help="Longest wait, in seconds.")] = None,
+    timeout: TimeoutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Do now what the nightly schedule does: bring what is stale up to date."""
     client = IngestionClient()
     task = client.reindex(collection=collection, tenant=tenant, only=only)
     if not task.state.final:
-        if client.backend() is Backend.IN_PROCESS:
-            tell("no daemon is alive: the work is done in this process")
-        with watching(client, [task.task_id]):
-            task = client.await_tasks([task.task_id], timeout=timeout)[0]
+        say_who_works(client, task.task_id, wait=True)
+        (task,) = wait_for(client, [task.task_id], task.task_id, timeout)
     done = task
     show(task_json(done), as_json, lambda: typer.echo(done.messages[-1]))
     if done.state is not TaskState.SUCCEEDED:

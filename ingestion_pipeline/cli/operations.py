@@ -1,10 +1,8 @@
-"""Commands about the running system: up, status, operations, dead-letters."""
+"""Commands about the running system: up, status, workers, operations, dead-letters."""
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Mapping
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +16,7 @@ from ingestion_pipeline.cli.common import (
     table,
     tell,
 )
-from ingestion_pipeline.cli.shapes import operation_json
+from ingestion_pipeline.cli.shapes import operation_json, worker_json
 from ingestion_pipeline.client import IngestionClient
 from ingestion_pipeline.errors import IngestError
 from ingestion_pipeline.model.collections import CollectionName
@@ -32,7 +30,6 @@ def up(
     """Start Redis (if none is configured), Dagster's web page and daemon; Ctrl-C stops them."""
     from ingestion_pipeline.execution.supervisor import services, wait_for_end
 
-    signal.signal(signal.SIGTERM, _interrupt)
     settings = Settings()
     tell("starting …")
     try:
@@ -63,6 +60,7 @@ def status(as_json: JsonOption = False) -> None:
     instance = open_instance()
     runs = count_runs(instance)
     stream = _part(services.streams.status)
+    beats = _part(services.heartbeats.all)
     backlog = _part(services.registry.documents.backlog)
     value: dict[str, Any] = {
         "redis": stream if isinstance(stream, str) else "ok",
@@ -70,7 +68,7 @@ def status(as_json: JsonOption = False) -> None:
         "lancedb": _health(services.check_index),
         "daemon": "ok" if daemon_is_alive(instance) else "not running",
         "webserver": "ok" if webserver_answers(services.settings) else "not running",
-        "workers": [],
+        "workers": [] if isinstance(beats, str) else [worker_json(each) for each in beats],
         "stream": None
         if isinstance(stream, str)
         else {
@@ -84,8 +82,35 @@ def status(as_json: JsonOption = False) -> None:
         else {waiting.collection_key: waiting.documents for waiting in backlog},
         "runs": {"queued": runs.queued, "running": runs.running},
     }
+    names = ", ".join(each["name"] for each in value["workers"])
 
-    show(value, as_json, lambda: _render_lines(value))
+    show(value, as_json, lambda: _render_lines(value | {"workers": names or "none at work"}))
+
+
+def workers(as_json: JsonOption = False) -> None:
+    """Show who is at work, by their last heartbeats."""
+    found = [worker_json(each) for each in IngestionClient().services.heartbeats.all()]
+
+    def render() -> None:
+        columns = ("name", "ip", "pid#", "since", "last heard", "done#", "failed#", "now at#")
+        table(
+            columns,
+            [
+                (
+                    each["name"],
+                    each["ip"],
+                    each["pid"],
+                    each["boot_at"],
+                    each["now"],
+                    each["done"],
+                    each["failed"],
+                    len(each["current"]),
+                )
+                for each in found
+            ],
+        )
+
+    show(found, as_json, render)
 
 
 def operations(
@@ -98,15 +123,16 @@ def operations(
 
     def render() -> None:
         table(
-            ("began", "type", "state", "seconds#", "tokens#", "document", "error"),
+            ("began", "type", "name", "suffix", "state", "seconds#", "tokens#", "error"),
             [
                 (
                     operation_json(each)["began_at"],
                     each.type,
+                    each.name,
+                    each.suffix,
                     each.state,
                     f"{each.seconds:.1f}",
                     each.tokens,
-                    each.document_id,
                     each.error_message,
                 )
                 for each in found
@@ -153,7 +179,3 @@ def _part(look: Callable[[], Any]) -> Any:
 def _health(look: Callable[[], object]) -> str:
     found = _part(look)
     return found if isinstance(found, str) else "ok"
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingestion_pipeline.model.collections import Collection, CollectionName
 from ingestion_pipeline.model.documents import Document, ErrorInfo
 from ingestion_pipeline.model.tasks import Task
 from ingestion_pipeline.registry.operations import Operation
 from ingestion_pipeline.retrieval import Evaluation
+
+if TYPE_CHECKING:  # it imports redis, which not every command needs
+    from ingestion_pipeline.streams.heartbeats import Heartbeat
 
 
 def iso(seconds: float | None) -> str | None:
@@ -33,10 +36,14 @@ def task_json(task: Task) -> dict[str, Any]:
         "attempts": task.attempts,
         "tokens": task.tokens,
         "error": _error(task.error),
+        "question": {"asks": task.question.asks.value, "message": task.question.doubt.message}
+        if task.question
+        else None,
         "backend": task.backend.value if task.backend else None,
         "run_id": task.run_id,
         "created_at": iso(task.created_at),
         "started_at": iso(task.started_at),
+        "deadline": iso(task.deadline),
         "finished_at": iso(task.finished_at),
         "messages": list(task.messages),
     }
@@ -93,8 +100,29 @@ def operation_json(operation: Operation) -> dict[str, Any]:
         "progress": operation.progress,
         "tokens": operation.tokens,
         "error": operation.error_message,
+        "name": operation.name,
+        "suffix": operation.suffix,
+        "source": operation.source,
+        "pipeline": operation.pipeline,
+        "messages": operation.messages.splitlines() if operation.messages else [],
         "began_at": iso(operation.began_at),
         "seconds": round(operation.seconds, 3),
+    }
+
+
+def worker_json(heartbeat: Heartbeat) -> dict[str, Any]:
+    """Return the last heartbeat of a worker."""
+    return {
+        "name": heartbeat.name,
+        "ip": heartbeat.ip,
+        "pid": heartbeat.pid,
+        "boot_at": iso(heartbeat.boot_at.timestamp()),
+        "now": iso(heartbeat.now.timestamp()),
+        "pending": heartbeat.pending,
+        "lag": heartbeat.lag,
+        "done": heartbeat.done,
+        "failed": heartbeat.failed,
+        "current": list(heartbeat.current),
     }
 
 

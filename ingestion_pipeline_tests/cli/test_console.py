@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from ingestion_pipeline.client import IngestionClient
+from ingestion_pipeline.model.tasks import Backend
 from ingestion_pipeline_tests.cli.terminal import said
 
 pytestmark = pytest.mark.xdist_group("cli")  # they share one folder
@@ -32,7 +36,7 @@ def test_stdout_holds_only_json_also_when_models_are_loaded(state: Path, tmp_pat
     assert ran.returncode == 1
     assert [task["state"] for task in json.loads(ran.stdout)["tasks"]] == ["succeeded", "failed"]
     lines = ran.stderr.splitlines()
-    assert lines[0] == "no daemon is alive: the work is done in this process"
+    assert lines[0] == "no daemon takes tasks up: the work is done in this process"
     assert lines[-1] == "1 of 2 tasks did not succeed"
     assert all(" of 2 tasks done: " in line for line in lines[1:-1])
     assert [path.name for path in tmp_path.iterdir()] == ["good.txt"]
@@ -43,6 +47,51 @@ def test_errors_are_one_line_and_no_traceback(state: Path, tmp_path: Path) -> No
 
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == "error: not_found: there is no task 'nonesuch': see `ingest tasks`\n"
+
+
+def test_after_an_interrupt_the_work_is_kept_and_that_is_said(tmp_path: Path) -> None:
+    for number in range(200):
+        (tmp_path / f"{number}.txt").write_text(f"Canal {number} is {number} miles long.\n")
+    with subprocess.Popen(
+        [str(INGEST), "submit", str(tmp_path), "-c", "interrupted", "--wait"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if " running" in line)
+        process.send_signal(signal.SIGINT)
+        *_, last = process.stderr
+
+    tasks = said("tasks", "--collection", "interrupted", "--limit", "200", "--json").json
+    batch = tasks[0]["batch_id"]
+    states = {task["state"] for task in tasks}
+    assert process.returncode == 130
+    assert last == (
+        f"the work is kept and waits for `ingest up`, or for `ingest watch {batch}`; "
+        f"`ingest cancel {batch}` gives it up\n"
+    )
+    assert states <= {"waiting", "running", "succeeded"}
+    assert states != {"succeeded"}
+    watched = said("watch", batch, "--json").json
+    assert [task["state"] for task in watched] == ["succeeded"] * 200
+
+
+def test_after_an_interrupt_a_daemon_goes_on_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    (tmp_path / "good.txt").write_text("A good document about canals.\n")
+    monkeypatch.setattr(IngestionClient, "backend", lambda _: Backend.DAGSTER)
+    monkeypatch.setattr(IngestionClient, "await_tasks", interrupted)
+    submitted = said("submit", str(tmp_path / "good.txt"), "-c", "elsewhere", "--json").json
+    batch = submitted["batch_id"]
+
+    watched = said("watch", batch)
+
+    assert (submitted["backend"], watched.code) == ("dagster", 130)
+    assert watched.err.splitlines()[-1] == f"the tasks go on; `ingest cancel {batch}` stops them"
 
 
 def test_people_get_tables(state: Path) -> None:
@@ -60,7 +109,7 @@ def test_people_get_tables(state: Path) -> None:
 def test_every_command_has_help_and_json(state: Path) -> None:
     commands = (
         "up", "demo", "submit", "task", "tasks", "watch", "documents", "reindex", "search",
-        "evaluate", "status", "operations", "dead-letters",
+        "evaluate", "status", "workers", "operations", "dead-letters",
     )  # fmt: skip
     listed = said("--help").out
     for command in commands:

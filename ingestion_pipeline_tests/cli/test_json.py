@@ -15,8 +15,8 @@ pytestmark = pytest.mark.xdist_group("cli")  # they share one folder
 
 TASK = {
     "task_id", "batch_id", "type", "collection", "tenant", "document_id", "state", "progress",
-    "attempts", "tokens", "error", "backend", "run_id", "created_at", "started_at", "finished_at",
-    "messages",
+    "attempts", "tokens", "error", "question", "backend", "run_id", "created_at", "started_at",
+    "deadline", "finished_at", "messages",
 }  # fmt: skip
 DOCUMENT = {
     "document_id", "collection", "name", "uri", "sha256", "media_type", "bytes", "state", "pages",
@@ -29,7 +29,10 @@ EVALUATION = {"queries", "recall@5", "recall@10", "ndcg@10", "mrr@10", "seconds_
 STATUS = {
     "redis", "database", "lancedb", "daemon", "webserver", "workers", "stream", "backlog", "runs",
 }  # fmt: skip
-OPERATION = {"task_id", "type", "collection", "tenant", "state", "began_at", "seconds", "tokens"}
+OPERATION = {
+    "task_id", "type", "collection", "tenant", "document_id", "state", "progress", "tokens",
+    "error", "name", "suffix", "source", "pipeline", "messages", "began_at", "seconds",
+}  # fmt: skip
 
 
 def value(*arguments: str) -> Any:
@@ -127,8 +130,12 @@ def test_operations() -> None:
     assert len(operations) == len(SAMPLES)
     for operation in operations:
         assert operation.keys() >= OPERATION
-        assert operation["state"] == "succeeded"
+        assert (operation["state"], operation["progress"]) == ("succeeded", 1.0)
         assert operation["seconds"] >= 0
+        assert operation["name"].endswith(f".{operation['suffix']}")
+        assert operation["source"].endswith(operation["name"])
+        assert operation["messages"][-1].endswith("chunks.")
+    assert {operation["name"] for operation in operations} == set(SAMPLES)
 
 
 def test_dead_letters_can_be_listed_and_sent_once_more() -> None:

@@ -10,7 +10,7 @@ from ingestion_pipeline_tests.cli.terminal import Said, said
 
 pytestmark = pytest.mark.xdist_group("cli")  # they share one folder
 
-SAID_SO = "no daemon is alive: the work is done in this process"
+SAID_SO = "no daemon takes tasks up: the work is done in this process"
 
 
 @pytest.fixture
@@ -42,11 +42,15 @@ def test_without_waiting_tasks_are_kept_until_somebody_does_them(folder: Path) -
     ran = submit(folder, collection="later")
 
     assert ran.code == 0
-    assert "the tasks are kept and wait for `ingest up`, or use --wait" in ran.err
-    ids = [task["task_id"] for task in ran.json["tasks"]]
+    batch_id = ran.json["batch_id"]
+    assert (
+        f"the work is kept and waits for `ingest up`, or for `ingest watch {batch_id}`" in ran.err
+    )
     assert {task["state"] for task in ran.json["tasks"]} == {"waiting"}
-    watched = said("watch", *ids, "--json")
+    watched = said("watch", batch_id, "--json")
     assert watched.code == 0
+    assert watched.err.splitlines()[0] == SAID_SO
+    assert len(watched.json) == 2
     assert {task["state"] for task in watched.json} == {"succeeded"}
 
 
@@ -77,7 +81,9 @@ def test_a_wait_that_is_too_short_says_that_the_tasks_go_on(folder: Path) -> Non
 
     assert ran.code in (0, 1)
     if ran.code:
-        assert ran.err.splitlines()[-1] == "error: timeout: not done after 0 s; the tasks go on"
+        *_, kept, error = ran.err.splitlines()
+        assert error == "error: timeout: not done after 0 s; the tasks go on"
+        assert kept.startswith("the work is kept and waits for `ingest up`, or for `ingest watch ")
 
 
 def test_a_tenants_collection_is_not_anothers(folder: Path) -> None:

@@ -1,0 +1,62 @@
+"""The command that hands over documents: submit."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ingestion_pipeline.cli.common import (
+    TENANT,
+    CollectionOption,
+    JsonOption,
+    TenantOption,
+    parse_assignments,
+    show,
+)
+from ingestion_pipeline.cli.shapes import task_json
+from ingestion_pipeline.cli.tasks import render_tasks
+from ingestion_pipeline.cli.waiting import (
+    TimeoutOption,
+    WaitOption,
+    exit_unless_well,
+    say_who_works,
+    wait_for,
+)
+from ingestion_pipeline.client import IngestionClient
+from ingestion_pipeline.model.tasks import Priority
+
+
+def submit(
+    sources: Annotated[list[str], typer.Argument(metavar="PATH_OR_URL…", help="What to ingest.")],
+    collection: CollectionOption,
+    tenant: TenantOption = TENANT,
+    priority: Annotated[Priority, typer.Option(help="Urgent work goes first.")] = Priority.NORMAL,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Task option k=v, e.g. force=true.")
+    ] = None,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ingest files, folders and URLs: one task each, together a batch."""
+    client = IngestionClient()
+    batch = client.launch_tasks(
+        sources,
+        collection=collection,
+        tenant=tenant,
+        priority=priority,
+        options=parse_assignments(option or []),
+    )
+    backend = say_who_works(client, batch.batch_id, wait=wait)
+    if wait and batch.task_ids:
+        wait_for(client, batch.task_ids, batch.batch_id, timeout)
+    done = batch.tasks()
+    used = next((task.backend for task in done if task.backend), backend)
+    value = {
+        "batch_id": batch.batch_id,
+        "backend": used.value,
+        "tasks": [task_json(task) for task in done],
+    }
+    show(value, as_json, lambda: render_tasks(client, done))
+    exit_unless_well(done)
