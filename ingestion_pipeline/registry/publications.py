@@ -152,6 +152,7 @@ class Publications:
                     .with_for_update()
                 )
             )
+            publications_recorded(connection, doubts.claim_id, sorted(held))
             for part in parts([each for each in agreeing if each in held]):
                 connection.execute(
                     publications.delete().where(
@@ -184,6 +185,11 @@ class Publications:
                 .values(claim_id=None)
             )
             connection.execute(claims.delete().where(claims.c.claim_id == doubts.claim_id))
+
+    def returned(self, claim_id: int) -> None:
+        """Note of what a claim announced that its publisher will not commit it any more."""
+        with self._database.write() as connection:
+            publications_returned(connection, claim_id)
 
 
 def publications_recorded(

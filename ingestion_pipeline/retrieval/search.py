@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from ingestion_pipeline.control import Control, NoControl
-from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 from ingestion_pipeline.indexing import CollectionIndex, Snapshot
 from ingestion_pipeline.model.search import Hit, SearchMode
 from ingestion_pipeline.retrieval.filters import filter_sql
@@ -53,13 +53,30 @@ def search(
     Raises:
         PermanentError: of kind ``invalid_option`` for ``k`` out of 1..1000 or a filter that cannot
             be read, ``timeout`` for one that takes too long.
+        TransientError: of kind ``unavailable`` if the index does not answer.
     """
     if not 1 <= k <= MOST_HITS:
         raise PermanentError(ErrorKind.INVALID_OPTION, f"k must be 1 to {MOST_HITS}, not {k}")
     where = None if filter_expression is None else filter_sql(filter_expression)
     words = query[:LONGEST_QUERY].encode("utf-8", "replace").decode().strip()
-    snapshot = index.snapshot()
-    if not words or snapshot.empty:
+    if not words:
+        return []
+    try:
+        return _answer(index.snapshot(), embedder, words, mode, k, where)
+    except TransientError:
+        # A purge took the version that was being read. The next one is whole: no reader notices.
+        return _answer(index.snapshot(), embedder, words, mode, k, where)
+
+
+def _answer(
+    snapshot: Snapshot,
+    embedder: QueryEncoder,
+    words: str,
+    mode: SearchMode,
+    k: int,
+    where: str | None,
+) -> list[Hit]:
+    if snapshot.empty:
         return []
     match mode:
         case SearchMode.TEXT:

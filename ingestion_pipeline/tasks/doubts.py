@@ -94,12 +94,14 @@ def _settle_collection(services: Services, key: str, settled: Settled) -> None:
     try:
         found = _compare(services, index, doubts)
         if found.remove:
-            check = partial(services.registry.claims.check, doubts.claim_id)
-            index.publish((), removed=found.remove, before_commit=check)
+            # Announced like a publication: it too may come late, after one of a successor.
+            announce = partial(_announce, services, doubts, found.remove)
+            index.publish((), removed=found.remove, before_commit=announce)
         publications.settle(doubts, (*found.agreeing, *found.remove), found.republish)
     except LeaseLostError:
         return
     finally:
+        publications.returned(doubts.claim_id)
         services.registry.claims.release(doubts.claim_id)
     settled.looked_at += len(doubts.document_ids)
     settled.removed += len(found.remove)
@@ -111,6 +113,11 @@ def _settle_collection(services: Services, key: str, settled: Settled) -> None:
             len(found.remove),
             len(found.republish),
         )
+
+
+def _announce(services: Services, doubts: Doubts, removed: Sequence[str]) -> None:
+    if services.registry.publications.announce(doubts.claim_id, removed) != set(removed):
+        raise LeaseLostError("some of the documents were taken back")
 
 
 def _compare(services: Services, index: CollectionIndex, doubts: Doubts) -> Repair:

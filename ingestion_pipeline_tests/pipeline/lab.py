@@ -18,7 +18,12 @@ from ingestion_pipeline.tasks.services import Services
 from ingestion_pipeline.tasks.submission import Submission, submit
 
 ASSETS = ("source_documents", "parsed_documents", "chunks", "chunk_embeddings", "vector_index")
-CHECKS = ("every_document_is_indexed", "chunks_fit_the_model", "index_matches_registry")
+CHECKS = (
+    "every_document_is_indexed",
+    "chunks_fit_the_model",
+    "index_matches_registry",
+    "deleted_documents_are_invisible",
+)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def test_checks_run_only_with_the_asset_that_they_are_about(
     lab: Lab, two: tuple[Path, Path]
 ) -> None:
     assert lab.run("parsed_documents").checks == {}
-    assert len(lab.run("vector_index").checks) == 3
+    assert len(lab.run("vector_index").checks) == 4
 
 
 @pytest.mark.parametrize("asset", ["parsed_documents", "chunks", "chunk_embeddings"])

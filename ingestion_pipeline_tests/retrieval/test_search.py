@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ingestion_pipeline.control import Control
-from ingestion_pipeline.errors import ErrorKind, PermanentError
-from ingestion_pipeline.indexing import CollectionIndex
+from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
+from ingestion_pipeline.indexing import CollectionIndex, Snapshot, purge_collection
 from ingestion_pipeline.model.search import SearchMode
 from ingestion_pipeline.retrieval import search
 from ingestion_pipeline_tests.indexing.samples import WordEncoder, document
@@ -116,3 +116,36 @@ def test_k_has_bounds(filled: CollectionIndex, k: int) -> None:
 def test_a_broken_filter_is_reported_before_anything_is_searched(index: CollectionIndex) -> None:
     with pytest.raises(PermanentError, match="unknown filter column"):
         search(index, NoEncoder(), "travel", filter_expression="colour = 'red'")
+
+
+class Interrupted(CollectionIndex):
+    """An index that is purged right after a reader has opened it, the first few times."""
+
+    purges = 1
+
+    def snapshot(self) -> Snapshot:
+        opened = super().snapshot()
+        if self.purges:
+            self.purges -= 1
+            purge_collection(self.uri, self.table)
+        return opened
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_purge_shows_to_no_reader(filled: CollectionIndex, mode: SearchMode) -> None:
+    filled.publish([], removed=["chinese"])
+    interrupted = Interrupted(filled.uri, filled.table, filled.fingerprint)
+
+    hits = search(interrupted, WordEncoder(), "who must travel approved", mode)
+
+    assert interrupted.purges == 0
+    assert hits == search(filled, WordEncoder(), "who must travel approved", mode)
+    assert hits[0].document_id == "travel"
+
+
+def test_a_reader_who_is_interrupted_again_is_told_to_ask_again(filled: CollectionIndex) -> None:
+    interrupted = Interrupted(filled.uri, filled.table, filled.fingerprint)
+    interrupted.purges = 2
+
+    with pytest.raises(TransientError, match="ask again"):
+        search(interrupted, WordEncoder(), "travel")
