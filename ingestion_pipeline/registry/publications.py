@@ -143,6 +143,11 @@ class Publications:
         watched = ~publications.c.returned & (
             publications.c.announced_at > now() - sa.literal(WATCH_SECONDS)
         )
+        held_since = (
+            sa.select(claims.c.created_at)
+            .where(claims.c.claim_id == doubts.claim_id)
+            .scalar_subquery()
+        )
         with self._database.write() as connection:
             held = set(
                 connection.scalars(
@@ -156,7 +161,12 @@ class Publications:
             for part in parts([each for each in agreeing if each in held]):
                 connection.execute(
                     publications.delete().where(
-                        publications.c.document_id.in_(part), _is_doubtful(), ~watched
+                        publications.c.document_id.in_(part),
+                        _is_doubtful(),
+                        ~watched,
+                        # Later ones may tell of a commit that came after the comparison.
+                        (publications.c.claim_id == DELETED)
+                        | (publications.c.announced_at < held_since),
                     )
                 )
                 connection.execute(  # it was to be published again, and failed instead
@@ -207,7 +217,9 @@ def publications_recorded(
 def publications_returned(connection: sa.Connection, claim_id: int) -> None:
     """Note of what else a claim announced that its publisher will not commit it any more."""
     connection.execute(
-        publications.update().where(publications.c.claim_id == claim_id).values(returned=True)
+        publications.update()
+        .where(publications.c.claim_id == claim_id)
+        .values(returned=True, announced_at=now())
     )
 
 

@@ -74,6 +74,8 @@ def receive(services: Services, block_seconds: float, budget_seconds: float) -> 
             break
         entries = streams.read(ENTRIES_PER_READ, 0)
     streams.remove_dead_consumers(STALE_AFTER_SECONDS)
+    if received.accepted:
+        logger.info("%d messages accepted", received.accepted)
     return received
 
 

@@ -122,13 +122,8 @@ class WorkReport:
         )[:ROWS_KEPT]
 
 
-def run(
-    services: Services,
-    collection: Collection,
-    request: WorkRequest,
-    on_batch: Callable[[WorkReport], None] | None = None,
-) -> WorkReport:
-    """Do what is requested on one collection; ``on_batch`` is called after each batch."""
+def run(services: Services, collection: Collection, request: WorkRequest) -> WorkReport:
+    """Do what is requested on one collection; a line in the log tells of each batch."""
     began = time.monotonic()
     report = WorkReport()
     recipes = services.recipes(collection)
@@ -149,8 +144,7 @@ def run(
             heart.done(sum(work.result.error is None for work in works))
             heart.failed(sum(work.result.error is not None for work in works))
             report.seconds = time.monotonic() - began
-            if on_batch:
-                on_batch(report)
+            logger.info("%s", report.summary())
             if works and all(work.waits_for for work in works):
                 break  # nobody can help these: their stored upstream results are gone
             if request.slice_seconds is not None and (

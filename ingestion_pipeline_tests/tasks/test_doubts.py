@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from ingestion_pipeline.indexing import IndexedVersion
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import Document, DocumentState
 from ingestion_pipeline.model.tasks import Backend, Priority, TaskState
+from ingestion_pipeline.registry.claims import Claim
+from ingestion_pipeline.registry.schema import claims
 from ingestion_pipeline.tasks.doubts import Repair, repair, settle_doubts
 from ingestion_pipeline.tasks.inspection import compare_index_with_registry
 from ingestion_pipeline.tasks.submission import submit, submit_deletion
@@ -221,3 +224,48 @@ def test_a_document_that_is_submitted_again_while_it_is_removed_comes_back(desk:
     assert desk.texts() == ["First words."]
     assert desk.document("a.txt").state is DocumentState.INDEXED
     assert desk.differences() == ()
+
+
+def test_a_commit_that_comes_during_the_comparison_stays_in_doubt(desk: Desk) -> None:
+    """Its publisher was declared dead and canceled; it commits after the look at the index."""
+    services = desk.services
+    index = services.index(desk.collection)
+    publish, record = type(index).publish, services.registry.claims.record
+    settle = services.registry.publications.settle
+    late: list[tuple[object, object]] = []
+    task_id = desk.submit("a.txt", "First words.")
+
+    def stopped_after_announcing(self: object, documents: object, *_: object, **kw: object) -> int:
+        announce = kw["before_commit"]
+        assert callable(announce)
+        announce()
+        late.append((self, documents))
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(index), "publish", stopped_after_announcing)
+        patch.setattr(services.registry.claims, "release_runs", lambda _: None)
+        with pytest.raises(KeyboardInterrupt):
+            desk.run()
+    (claim_id,) = held_claims(services)
+    services.registry.tasks.cancel([task_id])
+
+    def settle_late(*args: object) -> None:
+        (zombie, documents), *_ = late
+        publish(zombie, documents)  # type: ignore[arg-type]
+        record(Claim(claim_id, desk.collection.key, "run", ()), [], input_timeout_seconds=1)
+        settle(*args)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services.registry.publications, "settle", settle_late)
+        settle_doubts(services)
+    assert desk.texts() == ["First words."], "the late commit came through"
+
+    assert settle_doubts(services).removed == 1
+    assert desk.texts() == []
+    assert desk.differences() == ()
+
+
+def held_claims(services: FakeServices) -> list[int]:
+    with services.registry.database.read() as connection:
+        return list(connection.scalars(sa.select(claims.c.claim_id)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from collections.abc import Collection as Ids
 from pathlib import Path
 from typing import Any
@@ -39,12 +38,10 @@ class Desk:
         ]
         return list(submit(self.services, self.collection, paths, Priority.NORMAL, {}).task_ids)
 
-    def run(
-        self, on_batch: Callable[[WorkReport], None] | None = None, **request: Any
-    ) -> WorkReport:
+    def run(self, **request: Any) -> WorkReport:
         collection = self.services.registry.collections.get("docs")
         asked = WorkRequest("run", Backend.IN_PROCESS, **request)
-        return run(self.services, collection, asked, on_batch)
+        return run(self.services, collection, asked)
 
     def task(self, task_id: str) -> Task:
         return self.services.registry.tasks.get(task_id)
@@ -71,13 +68,18 @@ def desk(services: FakeServices, collection: Collection, write: Any) -> Desk:
     return Desk(services, collection, write)
 
 
-def test_a_run_drains_batch_after_batch(desk: Desk) -> None:
+def test_a_run_drains_batch_after_batch(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     task_ids = desk.submit("a.txt", "b.txt", "c.txt", "d.txt", "e.txt")
-    seen: list[int] = []
 
-    report = desk.run(on_batch=lambda so_far: seen.append(so_far.documents))
+    with caplog.at_level(logging.INFO):
+        report = desk.run()
 
-    assert seen == [2, 4, 5]
+    told = [message for message in caplog.messages if "documents in" in message]
+    assert [message.partition(":")[0] for message in told] == [
+        "2 documents in 1 batches",
+        "4 documents in 2 batches",
+        "5 documents in 3 batches",
+    ]
     assert (report.documents, report.batches, report.changed, report.failed) == (5, 3, 5, 0)
     assert report.computed == {stage: 5 for stage in STAGES if stage is not Stage.SOURCED}
     assert report.chunks == 5

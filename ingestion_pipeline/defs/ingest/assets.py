@@ -121,7 +121,6 @@ def ingest(
             slice_seconds=opened.settings.time_slice_seconds if config.waiting_only else None,
             stopped_by_person=partial(stopped_by_person, context.instance, context.run.run_id),
         ),
-        on_batch=lambda so_far: context.log.info(so_far.summary()),
     )
     context.log.info("Done: %s", report.summary())
     published = opened.registry.documents.totals(collection.key)
