@@ -21,16 +21,25 @@ def own_identity() -> str:
     return _identity(os.getpid())
 
 
+def is_gone(identity: str | None) -> bool:
+    """Whether a process of this machine is known to have ended; of others nobody here knows."""
+    host, number = _parts(identity)
+    return host == socket.gethostname() and _identity(number) != identity
+
+
 def kill(identity: str | None) -> bool:
     """Kill a process of this machine, even a stopped one; return whether it was there."""
-    number = (identity or "").rpartition(":")[0].rpartition(":")[2]
-    if not number.isdigit() or _started(int(number)) is None:
-        return False
-    if _identity(int(number)) != identity:
+    _, number = _parts(identity)
+    if _started(number) is None or _identity(number) != identity:
         return False
     with suppress(ProcessLookupError, PermissionError):
-        os.kill(int(number), signal.SIGKILL)
+        os.kill(number, signal.SIGKILL)
     return True
+
+
+def _parts(identity: str | None) -> tuple[str, int]:
+    host, _, number = (identity or "").rpartition(":")[0].rpartition(":")
+    return host, int(number) if number.isdigit() else 0
 
 
 def _identity(pid: int) -> str:

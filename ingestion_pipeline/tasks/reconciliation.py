@@ -17,7 +17,7 @@ from ingestion_pipeline.registry.runs import RunRecord
 from ingestion_pipeline.tasks.deletion import finish_deletions
 from ingestion_pipeline.tasks.doubts import Settled, settle_doubts
 from ingestion_pipeline.tasks.events import tell
-from ingestion_pipeline.tasks.process import kill
+from ingestion_pipeline.tasks.process import is_gone, kill
 from ingestion_pipeline.tasks.services import Services
 
 logger = logging.getLogger(__name__)
@@ -75,15 +75,19 @@ class Reconciled:
         )
 
 
-def verdict(run: RunRecord, standing: Standing) -> Verdict:
-    """Decide what becomes of a run that works, or that left something behind."""
+def verdict(run: RunRecord, standing: Standing, *, gone: bool = False) -> Verdict:
+    """Decide what becomes of a run that works, or that left something behind.
+
+    ``gone`` says that its process is known to have ended. Of those that Dagster knows, Dagster is
+    asked: it has noticed too, or is about to.
+    """
     if standing is Standing.RETRY_DUE:
         return Verdict.LEAVE
     if standing is Standing.CANCELED:
         return Verdict.CANCEL if run.reason is None else Verdict.GIVE_BACK
     if standing is Standing.ENDED:
         return Verdict.GIVE_BACK
-    if not run.silent:
+    if not (run.silent or (gone and standing is Standing.UNKNOWN)):
         return Verdict.LEAVE
     return Verdict.STOP_AND_GIVE_BACK if standing is Standing.ACTIVE else Verdict.GIVE_BACK
 
@@ -94,7 +98,10 @@ def reconcile(services: Services, runs: Runs) -> Reconciled:
     found = registry.runs.find()
     standings = runs.standings([run.run_id for run in found])
     verdicts = {
-        run.run_id: verdict(run, standings.get(run.run_id, Standing.UNKNOWN)) for run in found
+        run.run_id: verdict(
+            run, standings.get(run.run_id, Standing.UNKNOWN), gone=is_gone(run.process)
+        )
+        for run in found
     }
     for run in found:
         if verdicts[run.run_id] is not Verdict.LEAVE:

@@ -230,6 +230,9 @@ def test_a_collection_that_was_deleted_meanwhile_fails_the_run_clearly(
     assert not ran.success
     assert "there is no collection 'papers': create it with" in ran.failures()
     assert ran.versions == {}
+    run = lab.instance.get_run_by_id(ran.result.run_id)
+    assert run is not None
+    assert run.tags["dagster/max_retries"] == "0", "trying again cannot help"
 
 
 def test_a_partition_that_never_was_is_refused(lab: Lab) -> None:

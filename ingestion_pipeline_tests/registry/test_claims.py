@@ -119,9 +119,9 @@ def test_documents_of_another_collection_are_not_claimed(registry: Registry) -> 
 
 def test_a_lease_lapses_by_the_clock_of_the_database(registry: Registry) -> None:
     submit(registry, "a.txt")
-    lost = taken(registry, run_id="slow", lease_seconds=0.05)
+    lost = taken(registry, run_id="slow", lease_seconds=0.5)
     assert registry.claims.live_runs() == {KEY: {"slow"}}
-    time.sleep(0.1)
+    time.sleep(0.6)
     assert registry.claims.live_runs() == {}
     assert take(registry) is None, "nobody takes it before it was given back"
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ingestion_pipeline.tasks.process import kill, own_identity
+from ingestion_pipeline.tasks.process import is_gone, kill, own_identity
 
 SLEEPER = (
     "from ingestion_pipeline.tasks.process import own_identity\n"
@@ -30,10 +30,12 @@ def test_a_stopped_process_is_killed_by_its_name() -> None:
         assert it.stdout is not None
         identity = it.stdout.readline().strip()
         it.send_signal(signal.SIGSTOP)
+        assert not is_gone(identity)
 
         assert kill(identity)
 
         assert it.wait(10) == -signal.SIGKILL
+    assert is_gone(identity)
     assert not kill(identity), "it is gone"
 
 
@@ -44,3 +46,10 @@ def test_a_stopped_process_is_killed_by_its_name() -> None:
 def test_nothing_else_is_killed(identity: str | None) -> None:
     named = identity and identity.format(host=socket.gethostname(), pid=os.getpid())
     assert not kill(named)
+
+
+def test_of_another_machines_processes_nothing_is_known() -> None:
+    assert not is_gone("elsewhere:1:1")
+    assert not is_gone(None)
+    assert not is_gone(own_identity())
+    assert is_gone(f"{socket.gethostname()}:{os.getpid()}:1"), "an earlier one of that number"

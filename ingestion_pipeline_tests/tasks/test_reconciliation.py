@@ -108,6 +108,11 @@ def test_a_silent_run_is_stopped_first_if_dagster_takes_it_for_alive() -> None:
     assert verdict(record(silent=True), Standing.UNKNOWN) is Verdict.GIVE_BACK
 
 
+def test_a_process_that_is_gone_need_not_be_waited_for_if_dagster_does_not_know_it() -> None:
+    assert verdict(record(silent=False), Standing.UNKNOWN, gone=True) is Verdict.GIVE_BACK
+    assert verdict(record(silent=False), Standing.ACTIVE, gone=True) is Verdict.LEAVE
+
+
 @pytest.mark.parametrize("standing", [Standing.ACTIVE, Standing.UNKNOWN])
 def test_a_run_that_renews_its_lease_is_left_alone(standing: Standing) -> None:
     assert verdict(record(silent=False), standing) is Verdict.LEAVE

@@ -8,6 +8,7 @@ from functools import partial
 
 import dagster as dg
 
+from ingestion_pipeline.defs.failures import permanent_errors_fail_for_good
 from ingestion_pipeline.defs.ingest.config import IngestConfig
 from ingestion_pipeline.defs.ingest.metadata import metadata_of
 from ingestion_pipeline.defs.partitions import collections_partitions
@@ -103,25 +104,28 @@ def ingest(
     from ingestion_pipeline.tasks.work import WorkRequest, run
 
     opened = services.get()
-    collection = opened.registry.collections.get(context.partition_key)
     selected = tuple(stage for stage in STAGES if SPECS[stage].key in context.selected_asset_keys)
-    if context.run.parent_run_id:
-        # A retry takes up what its parent left, under a new fencing token.
-        tell(opened.events, opened.registry.claims.give_back_crashed([context.run.parent_run_id]))
-    report = run(
-        opened,
-        collection,
-        WorkRequest(
-            run_id=context.run.run_id,
-            backend=Backend.DAGSTER,
-            stages=selected,
-            only=None if config.waiting_only else config.only.value,
-            document_ids=tuple(config.document_ids),
-            force=config.force,
-            slice_seconds=opened.settings.time_slice_seconds if config.waiting_only else None,
-            stopped_by_person=partial(stopped_by_person, context.instance, context.run.run_id),
-        ),
-    )
+    with permanent_errors_fail_for_good(context):
+        collection = opened.registry.collections.get(context.partition_key)
+        if context.run.parent_run_id:
+            # A retry takes up what its parent left, under a new fencing token.
+            tell(
+                opened.events, opened.registry.claims.give_back_crashed([context.run.parent_run_id])
+            )
+        report = run(
+            opened,
+            collection,
+            WorkRequest(
+                run_id=context.run.run_id,
+                backend=Backend.DAGSTER,
+                stages=selected,
+                only=None if config.waiting_only else config.only.value,
+                document_ids=tuple(config.document_ids),
+                force=config.force,
+                slice_seconds=opened.settings.time_slice_seconds if config.waiting_only else None,
+                stopped_by_person=partial(stopped_by_person, context.instance, context.run.run_id),
+            ),
+        )
     context.log.info("Done: %s", report.summary())
     published = opened.registry.documents.totals(collection.key)
     for stage in selected:
