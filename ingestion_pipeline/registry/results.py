@@ -84,11 +84,14 @@ def record(
         )
     )
     kept = [result for result in results if result.document_id in owned]
+    updates = _record_questions(connection, claim_id, claimed_at, kept, input_timeout_seconds)
+    # What is tried again, or asked about, may yet be withdrawn; its results are found all the same.
     finished = {
-        result.document_id: FinishedStages(result.version, result.stages) for result in kept
+        result.document_id: FinishedStages(result.version, result.stages)
+        for result in kept
+        if not (result.transient or result.asks)
     }
     record_stages(connection, collection_key, finished)
-    updates = _record_questions(connection, claim_id, claimed_at, kept, input_timeout_seconds)
     asking = {result.document_id for result in kept if result.asks}
     for result in kept:
         _record_document(connection, claim_id, claimed_at, result)
