@@ -6,7 +6,7 @@ Belongs here: reads, and marking documents as wanted. Does not belong here: who 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,7 @@ from ingestion_pipeline.registry.schema import (
     claims,
     collections,
     document_stages,
-    document_versions,
     documents,
-    publications,
 )
 
 NOT_WANTED = (DocumentState.DELETED, DocumentState.INPUT)
@@ -172,47 +170,6 @@ class Documents:
         )
         with self._database.read() as connection:
             return connection.scalar(query) is not None
-
-    def purgeable(
-        self, collection_key: str, document_ids: Sequence[str] | None = None
-    ) -> dict[str, list[str]]:
-        """Return the deleted documents of which nothing is left in the index, all or those named.
-
-        Each comes with the keys of its source bytes, those that no other document has too.
-        """
-        found: dict[str, list[str]] = {}
-        with self._database.read() as connection:
-            for part in parts(document_ids) if document_ids is not None else [None]:
-                named = sa.true() if part is None else documents.c.document_id.in_(part)
-                query = sa.select(documents.c.document_id).where(_purgeable(collection_key), named)
-                found |= _with_own_bytes(connection, connection.scalars(query).all())
-        return found
-
-    def forget_deleted(
-        self,
-        collection_key: str,
-        document_ids: Sequence[str],
-        remove_bytes: Callable[[str], None] = lambda _: None,
-    ) -> set[str]:
-        """Forget deleted documents altogether; return which.
-
-        Not one that was submitted again meanwhile, or submitted and deleted once more: then its
-        rows in the index are in doubt again. ``remove_bytes`` is called with the key of all source
-        bytes that no other document has, while none of the documents can be submitted again.
-        """
-        forgotten: set[str] = set()
-        with self._database.write() as connection:
-            lock_documents(connection, document_ids)
-            for part in parts(document_ids):
-                query = sa.select(documents.c.document_id).where(
-                    _purgeable(collection_key), documents.c.document_id.in_(part)
-                )
-                own = _with_own_bytes(connection, connection.scalars(query).all())
-                for key in {key for keys in own.values() for key in keys}:
-                    remove_bytes(key)
-                connection.execute(documents.delete().where(documents.c.document_id.in_(own)))
-                forgotten.update(own)
-        return forgotten
 
     def published_elsewhere(self, collection_key: str, index_table: str) -> int:
         """Return how many documents are published in another table than this one."""
@@ -413,36 +370,6 @@ def require_known(
 def parts(values: Sequence[str]) -> list[Sequence[str]]:
     """Cut values into pieces that fit into one IN list."""
     return [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]
-
-
-def _purgeable(collection_key: str) -> sa.ColumnElement[bool]:
-    """Whether a document is deleted, and nothing of it is left in the index."""
-    return sa.and_(
-        documents.c.collection_key == collection_key,
-        documents.c.state == DocumentState.DELETED,
-        documents.c.claim_id.is_(None),
-        documents.c.document_id.not_in(sa.select(publications.c.document_id)),
-    )
-
-
-def _with_own_bytes(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[str]]:
-    """Return documents with the keys of their source bytes that no other document has too."""
-    mine, others = document_versions.alias(), document_versions.alias()
-    owner = documents.alias()
-    used_elsewhere = sa.exists().where(
-        others.c.object_key == mine.c.object_key,
-        others.c.document_id != mine.c.document_id,
-        owner.c.document_id == others.c.document_id,
-        owner.c.state != DocumentState.DELETED,
-    )
-    found: dict[str, list[str]] = {document_id: [] for document_id in ids}
-    for part in parts(ids):
-        query = sa.select(mine.c.document_id, mine.c.object_key).where(
-            mine.c.document_id.in_(part), ~used_elsewhere
-        )
-        for document_id, key in connection.execute(query):
-            found[document_id].append(key)
-    return found
 
 
 def _document(row: sa.Row[Any], stages: dict[Stage, str]) -> Document:

@@ -73,7 +73,7 @@ def _purges(services: Services) -> Iterator[tuple[Task, list[str]]]:
     for task in services.registry.tasks.deletions():
         if task.options.get("purge"):
             documents = services.registry.tasks.documents_of(task.task_id)
-            if ready := services.registry.documents.purgeable(_key(task), documents):
+            if ready := services.registry.upkeep.purgeable(_key(task), documents):
                 yield task, list(ready)
 
 

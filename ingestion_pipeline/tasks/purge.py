@@ -48,15 +48,15 @@ def purge_deleted(
     Raises:
         TransientError: as ``purge_documents`` does; what was removed stays removed.
     """
-    documents = services.registry.documents
-    ids = list(documents.purgeable(key, document_ids))
+    registry = services.registry
+    ids = list(registry.upkeep.purgeable(key, document_ids))
     if not ids and not strays:
         return 0
-    name = services.registry.collections.get(key).name
+    name = registry.collections.get(key).name
     purge_documents(services, name, dict.fromkeys((*ids, *strays), ()))
     # The bytes last, while nobody can ask for them again.
-    forgotten = documents.forget_deleted(key, ids, partial(services.objects.delete, name))
+    forgotten = registry.upkeep.forget_deleted(key, ids, partial(services.objects.delete, name))
     # One that was submitted again meanwhile may have lost what a run has published since.
-    wanted = documents.find(key, sorted(set(ids) - forgotten))
-    services.registry.publications.doubt(key, [document.document_id for document in wanted])
+    wanted = registry.documents.find(key, sorted(set(ids) - forgotten))
+    registry.publications.doubt(key, [document.document_id for document in wanted])
     return len(forgotten)

@@ -19,9 +19,9 @@ import pytest
 from ingestion_pipeline.indexing import CollectionIndex
 from ingestion_pipeline.registry.claims import Claims
 from ingestion_pipeline.registry.database import Database
-from ingestion_pipeline.registry.documents import Documents
 from ingestion_pipeline.registry.publications import Publications
 from ingestion_pipeline.registry.tasks import Tasks
+from ingestion_pipeline.registry.upkeep import Upkeep
 from ingestion_pipeline.stages import chunked, embedded, indexed, parsed, sourced
 from ingestion_pipeline.stages import run as stages_run
 from ingestion_pipeline.tasks import lease, purge, reconciliation
@@ -45,7 +45,7 @@ STOPS: dict[str, tuple[Any, str]] = {
     "give_back": (Claims, "give_back_crashed"),
     "finish_deletion": (Tasks, "finish_deletion"),
     "purge": (purge, "purge_documents"),
-    "forget": (Documents, "forget_deleted"),
+    "forget": (Upkeep, "forget_deleted"),
 }
 COMMIT = "before commit"
 """Between the last check and the commit to the index."""

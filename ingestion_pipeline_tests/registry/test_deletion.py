@@ -209,7 +209,7 @@ def test_a_deleted_document_comes_back_when_it_is_submitted_again(registry: Regi
     assert task_state(registry, task_id) is TaskState.WAITING, "it is not unchanged"
     assert work_off(registry) == ["a.txt"]
     assert data_versions(registry) == expected
-    assert registry.documents.purgeable(KEY) == {}
+    assert registry.upkeep.purgeable(KEY) == {}
 
 
 def test_data_versions_after_deletions_equal_those_of_a_rebuilt_registry(
@@ -258,20 +258,20 @@ class TestPurging:
     ) -> None:
         index(registry, "a.txt", "b.txt", "c.txt")
         deletion = delete(registry, "a.txt")
-        assert registry.documents.purgeable(KEY) == {}
+        assert registry.upkeep.purgeable(KEY) == {}
         finish_deletion(registry, deletion)
         delete(registry, "b.txt")
 
-        assert list(registry.documents.purgeable(KEY)) == [id_of("a.txt")]
-        assert registry.documents.purgeable(KEY, [id_of("b.txt"), id_of("c.txt")]) == {}
-        assert registry.documents.purgeable(KEY, []) == {}
+        assert list(registry.upkeep.purgeable(KEY)) == [id_of("a.txt")]
+        assert registry.upkeep.purgeable(KEY, [id_of("b.txt"), id_of("c.txt")]) == {}
+        assert registry.upkeep.purgeable(KEY, []) == {}
 
     def test_the_bytes_of_all_its_versions_go(self, registry: Registry) -> None:
         for version in ("1", "2", "3"):
             index(registry, "a.txt", version=version)
         finish_deletion(registry, delete(registry, "a.txt"))
 
-        (keys,) = registry.documents.purgeable(KEY).values()
+        (keys,) = registry.upkeep.purgeable(KEY).values()
 
         assert sorted(keys) == sorted(f"objects/{digest('a.txt', each)}" for each in "123")
 
@@ -281,10 +281,10 @@ class TestPurging:
             connection.execute(document_versions.update().values(object_key="objects/shared"))
 
         finish_deletion(registry, delete(registry, "a.txt"))
-        assert registry.documents.purgeable(KEY) == {id_of("a.txt"): []}
+        assert registry.upkeep.purgeable(KEY) == {id_of("a.txt"): []}
 
         finish_deletion(registry, delete(registry, "b.txt"))
-        assert registry.documents.purgeable(KEY) == {
+        assert registry.upkeep.purgeable(KEY) == {
             id_of("a.txt"): ["objects/shared"],
             id_of("b.txt"): ["objects/shared"],
         }
@@ -295,7 +295,7 @@ class TestPurging:
         index(registry, "a.txt", "b.txt")
         finish_deletion(registry, delete(registry, "a.txt"))
 
-        registry.documents.forget_deleted(KEY, [id_of("a.txt"), id_of("b.txt")])
+        registry.upkeep.forget_deleted(KEY, [id_of("a.txt"), id_of("b.txt")])
 
         assert registry.documents.find(KEY, [id_of("a.txt")]) == []
         assert state(registry, "b.txt") is DocumentState.INDEXED
@@ -308,12 +308,12 @@ class TestPurging:
     ) -> None:
         index(registry, "a.txt")
         finish_deletion(registry, delete(registry, "a.txt"))
-        assert list(registry.documents.purgeable(KEY)) == [id_of("a.txt")]
+        assert list(registry.upkeep.purgeable(KEY)) == [id_of("a.txt")]
         index(registry, "a.txt")
         if deleted_again:
             delete(registry, "a.txt")
 
-        registry.documents.forget_deleted(KEY, [id_of("a.txt")])
+        registry.upkeep.forget_deleted(KEY, [id_of("a.txt")])
 
         expected = DocumentState.DELETED if deleted_again else DocumentState.INDEXED
         assert state(registry, "a.txt") is expected
@@ -322,6 +322,6 @@ class TestPurging:
         (task_id,) = submit(registry, "a.txt")
         registry.tasks.cancel([task_id])
 
-        registry.documents.forget_deleted(KEY, list(registry.documents.purgeable(KEY)))
+        registry.upkeep.forget_deleted(KEY, list(registry.upkeep.purgeable(KEY)))
 
         assert registry.documents.find(KEY, [id_of("a.txt")]) == []

@@ -79,7 +79,7 @@ def test_canceling_hides_a_document_that_was_never_published(
 
     assert state(registry, "a.txt") is DocumentState.DELETED
     assert registry.documents.find(KEY) == []
-    assert list(registry.documents.purgeable(KEY)) == [id_of("a.txt")]
+    assert list(registry.upkeep.purgeable(KEY)) == [id_of("a.txt")]
     assert take(registry) is None
 
 

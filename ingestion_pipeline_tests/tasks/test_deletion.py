@@ -148,7 +148,7 @@ def test_a_purge_killed_before_its_task_ended_is_ended_by_the_next_look(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(services.registry.documents, "forget_deleted", die)
+        patch.setattr(services.registry.upkeep, "forget_deleted", die)
         with pytest.raises(KeyboardInterrupt):
             submit_deletion(services, collection, document_ids, purge=True)
     assert finish_purges(services) == 2
