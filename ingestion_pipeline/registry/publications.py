@@ -11,8 +11,9 @@ belong here: the comparison (``tasks.doubts``).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import sqlalchemy as sa
 
@@ -21,7 +22,12 @@ from ingestion_pipeline.model.documents import DocumentState, Stage
 from ingestion_pipeline.registry.database import Database, insert_if_missing, now
 from ingestion_pipeline.registry.documents import parts
 from ingestion_pipeline.registry.schema import claims, document_stages, documents, publications
-from ingestion_pipeline.registry.stage_records import forget_stages
+from ingestion_pipeline.registry.stage_records import (
+    FinishedStages,
+    StageResult,
+    forget_stages,
+    record_stages,
+)
 
 WATCH_SECONDS = 600.0
 """How long a publisher that fell silent may still wake up and commit."""
@@ -38,6 +44,16 @@ class Doubts:
     claim_id: int
     collection_key: str
     document_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A version that is in the index and was not recorded; ``recipe`` and ``fingerprint`` of it."""
+
+    version: str
+    chunks: int
+    recipe: str
+    fingerprint: str
 
 
 class Publications:
@@ -133,12 +149,20 @@ class Publications:
                 )
         return Doubts(claim_id, collection_key, tuple(ids))
 
-    def settle(self, doubts: Doubts, agreeing: Sequence[str], republish: Sequence[str]) -> None:
+    def settle(
+        self,
+        doubts: Doubts,
+        *,
+        agreeing: Sequence[str] = (),
+        adopt: Mapping[str, Adopted] = MappingProxyType({}),
+        republish: Sequence[str] = (),
+    ) -> None:
         """Record the comparison of the documents that are still held, and let them go.
 
         Doubts about ``agreeing`` documents end, unless their publisher may still wake up. Those to
-        ``republish`` count as not indexed, so that a run publishes them again. One that was taken
-        back meanwhile stays in doubt: it was deleted, or the lease lapsed.
+        ``adopt`` are recorded as they are in the index, and agree then. Those to ``republish``
+        count as not indexed, so that a run publishes them again. One that was taken back meanwhile
+        stays in doubt: it was deleted, or the lease lapsed.
         """
         watched = ~publications.c.returned & (
             publications.c.announced_at > now() - sa.literal(WATCH_SECONDS)
@@ -158,7 +182,9 @@ class Publications:
                 )
             )
             publications_recorded(connection, doubts.claim_id, sorted(held))
-            for part in parts([each for each in agreeing if each in held]):
+            adopted = {key: each for key, each in adopt.items() if key in held}
+            _adopt(connection, doubts.collection_key, adopted)
+            for part in parts([*(each for each in agreeing if each in held), *adopted]):
                 connection.execute(
                     publications.delete().where(
                         publications.c.document_id.in_(part),
@@ -200,6 +226,22 @@ class Publications:
         """Note of what a claim announced that its publisher will not commit it any more."""
         with self._database.write() as connection:
             publications_returned(connection, claim_id)
+
+
+def _adopt(connection: sa.Connection, key: str, adopted: Mapping[str, Adopted]) -> None:
+    stages = {
+        document_id: FinishedStages(
+            each.version, {Stage.INDEXED: StageResult(each.recipe, each.fingerprint)}
+        )
+        for document_id, each in adopted.items()
+    }
+    record_stages(connection, key, stages)
+    for document_id, each in adopted.items():
+        connection.execute(
+            documents.update()
+            .where(documents.c.document_id == document_id)
+            .values(chunks=each.chunks, updated_at=now())
+        )
 
 
 def publications_recorded(

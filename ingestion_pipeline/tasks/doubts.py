@@ -2,21 +2,24 @@
 
 Belongs here: documents whose publication was announced and not recorded, and those that were
 deleted. What was not published, or was deleted, is removed from the index; what is there in another
-version than was recorded is published again by a run. Does not belong here: when to look
-(``reconciliation``, and whoever has just left a doubt).
+version than was recorded is published again by a run, or, where that would take what is wanted now
+and is broken, recorded as it is: a reader always finds some version. Does not belong here: when to
+look (``reconciliation``, and whoever has just left a doubt).
 """
 
 from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from ingestion_pipeline.errors import ErrorKind, LeaseLostError, PermanentError, TransientError
 from ingestion_pipeline.indexing import CollectionIndex, IndexedVersion
-from ingestion_pipeline.registry.publications import Doubts
+from ingestion_pipeline.model.documents import Document, Stage
+from ingestion_pipeline.registry.publications import Adopted, Doubts
+from ingestion_pipeline.stages.recipes import fingerprints
 from ingestion_pipeline.tasks.services import Services
 
 logger = logging.getLogger(__name__)
@@ -28,6 +31,7 @@ class Settled:
 
     looked_at: int = 0
     removed: int = 0
+    adopted: int = 0
     to_republish: int = 0
 
 
@@ -37,6 +41,8 @@ class Repair:
 
     agreeing: tuple[str, ...]
     remove: tuple[str, ...]
+    adopt: tuple[IndexedVersion, ...]
+    """To be recorded as they are in the index."""
     republish: tuple[str, ...]
 
 
@@ -57,31 +63,41 @@ def settle_doubts(services: Services) -> Settled:
 def repair(
     document_ids: Sequence[str],
     indexed: Sequence[IndexedVersion],
-    published: dict[str, tuple[str, int]],
+    published: Mapping[str, tuple[str, int]],
+    wanted: Mapping[str, str | None],
 ) -> Repair:
-    """Decide what to do, given what the index holds and what was recorded as published."""
+    """Decide what to do, given what the index holds, what was recorded, and what is wanted now.
+
+    ``published`` has version and number of chunks of each recorded document, ``wanted`` the version
+    that a run would publish.
+    """
     by_document: dict[str, list[IndexedVersion]] = {}
     for version in indexed:
         by_document.setdefault(version.document_id, []).append(version)
     agreeing: list[str] = []
     remove: list[str] = []
+    adopt: list[IndexedVersion] = []
     republish: list[str] = []
     for document_id in document_ids:
-        there = [(each.version, each.chunks) for each in by_document.get(document_id, [])]
+        there = by_document.get(document_id, [])
         recorded = published.get(document_id)
-        if recorded is None:
-            (remove if there else agreeing).append(document_id)
-        elif there == [recorded] or (not there and recorded[1] == 0):
+        expected = [recorded] if recorded and recorded[1] else []  # without chunks there is nothing
+        if [(each.version, each.chunks) for each in there] == expected:
             agreeing.append(document_id)
+        elif recorded is None:
+            remove.append(document_id)
+        elif len(there) == 1 and wanted.get(document_id) != recorded[0]:
+            adopt.append(there[0])
         else:
             republish.append(document_id)
-    return Repair(tuple(agreeing), tuple(remove), tuple(republish))
+    return Repair(tuple(agreeing), tuple(remove), tuple(adopt), tuple(republish))
 
 
 def _settle_collection(services: Services, key: str, settled: Settled) -> None:
     publications = services.registry.publications
     try:
-        index = services.index(services.registry.collections.get(key))
+        collection = services.registry.collections.get(key)
+        index = services.index(collection)
     except PermanentError as error:
         if error.kind is not ErrorKind.NOT_FOUND:
             logger.warning("the index of %s cannot be compared: %s", key, error)
@@ -92,12 +108,18 @@ def _settle_collection(services: Services, key: str, settled: Settled) -> None:
     if doubts is None:
         return
     try:
-        found = _compare(services, index, doubts)
+        held = services.registry.documents.find(key, doubts.document_ids)
+        found = _compare(services, index, doubts, held)
         if found.remove:
             # Announced like a publication: it too may come late, after one of a successor.
             announce = partial(_announce, services, doubts, found.remove)
             index.publish((), removed=found.remove, before_commit=announce)
-        publications.settle(doubts, (*found.agreeing, *found.remove), found.republish)
+        publications.settle(
+            doubts,
+            agreeing=(*found.agreeing, *found.remove),
+            adopt=_adopted(services.recipes(collection), held, found.adopt),
+            republish=found.republish,
+        )
     except LeaseLostError:
         return
     finally:
@@ -105,12 +127,15 @@ def _settle_collection(services: Services, key: str, settled: Settled) -> None:
         services.registry.claims.release(doubts.claim_id)
     settled.looked_at += len(doubts.document_ids)
     settled.removed += len(found.remove)
+    settled.adopted += len(found.adopt)
     settled.to_republish += len(found.republish)
-    if found.remove or found.republish:
+    if found.remove or found.adopt or found.republish:
         logger.info(
-            "%s: %d documents removed from the index, %d to be published again",
+            "%s: %d documents removed from the index, %d recorded as they are there, "
+            "%d to be published again",
             key,
             len(found.remove),
+            len(found.adopt),
             len(found.republish),
         )
 
@@ -120,9 +145,27 @@ def _announce(services: Services, doubts: Doubts, removed: Sequence[str]) -> Non
         raise LeaseLostError("some of the documents were taken back")
 
 
-def _compare(services: Services, index: CollectionIndex, doubts: Doubts) -> Repair:
+def _compare(
+    services: Services, index: CollectionIndex, doubts: Doubts, held: Sequence[Document]
+) -> Repair:
     indexed = index.snapshot().document_versions(doubts.document_ids)
     published = services.registry.documents.published(
         doubts.collection_key, index.name, doubts.document_ids
     )
-    return repair(doubts.document_ids, indexed, published)
+    wanted = {document.document_id: document.sha256 for document in held}
+    return repair(doubts.document_ids, indexed, published, wanted)
+
+
+def _adopted(
+    recipes: dict[Stage, str], held: Sequence[Document], versions: Sequence[IndexedVersion]
+) -> dict[str, Adopted]:
+    documents = {document.document_id: document for document in held}
+    return {
+        each.document_id: Adopted(
+            each.version,
+            each.chunks,
+            recipes[Stage.INDEXED],
+            fingerprints(documents[each.document_id], each.version, recipes)[Stage.INDEXED],
+        )
+        for each in versions
+    }

@@ -71,7 +71,8 @@ class Reconciled:
         return (
             f"{self.given_back} runs' batches given back, {self.canceled} stopped by a person; "
             f"{self.expired} tasks out of time; {self.settled.looked_at} documents compared, "
-            f"{self.settled.removed} removed, {self.settled.to_republish} to be published again"
+            f"{self.settled.removed} removed, {self.settled.adopted} recorded as they are, "
+            f"{self.settled.to_republish} to be published again"
         )
 
 

@@ -91,6 +91,13 @@ class WorkReport:
     computed: Counter[Stage] = field(default_factory=Counter)
     reused: Counter[Stage] = field(default_factory=Counter)
     stage_seconds: dict[Stage, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    media_types: Counter[str] = field(default_factory=Counter)
+    """Of the documents whose elements were at hand, parsed now or before."""
+    pages: int = 0
+    page_characters: int = 0
+    """Of those documents that have pages."""
+    rejected: Counter[ErrorKind] = field(default_factory=Counter)
+    """Why documents came to nothing on the way to elements, if trying again cannot help."""
     rows: list[DocumentRow] = field(default_factory=list)
 
     def summary(self) -> str:
@@ -117,9 +124,20 @@ class WorkReport:
             for stage, step in work.steps.items():
                 (self.computed if step.computed else self.reused)[stage] += 1
                 self.stage_seconds[stage] += step.seconds
+            self._add_parsed(work)
         self.rows = sorted(
             [*self.rows, *map(_row, works)], key=lambda row: (row.error is None, row.name)
         )[:ROWS_KEPT]
+
+    def _add_parsed(self, work: Work) -> None:
+        error = work.result.error
+        if work.parsed is not None:
+            self.media_types[work.parsed.media_type] += 1
+            if work.parsed.pages:
+                self.pages += work.parsed.pages
+                self.page_characters += len(work.parsed.text)
+        elif error and not work.result.transient and Stage.PARSED in work.steps:
+            self.rejected[error.kind] += 1
 
 
 def run(services: Services, collection: Collection, request: WorkRequest) -> WorkReport:

@@ -265,7 +265,7 @@ def finish_deletion(registry: Registry, task_id: str) -> None:
     """Have the rows of what was deleted removed from the index, and the task ended."""
     held = registry.publications.hold_doubtful(KEY, "settle", 60)
     assert held is not None
-    registry.publications.settle(held, held.document_ids, [])
+    registry.publications.settle(held, agreeing=held.document_ids)
     registry.tasks.finish_deletion(task_id)
 
 

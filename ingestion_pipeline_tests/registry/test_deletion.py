@@ -77,7 +77,7 @@ def test_it_ends_when_nothing_is_left_in_the_index_and_not_before(registry: Regi
     assert doubts(registry) == {"a.txt", "b.txt"}
     held = registry.publications.hold_doubtful(KEY, "settle", 60)
     assert held is not None
-    registry.publications.settle(held, [id_of("a.txt")], [])
+    registry.publications.settle(held, agreeing=[id_of("a.txt")])
     registry.tasks.finish_deletion(task_id)
     assert task_state(registry, task_id) is TaskState.WAITING
 
@@ -170,7 +170,7 @@ def test_deleting_twice_is_harmless(registry: Registry) -> None:
     tasks = [delete(registry, "a.txt"), delete(registry, "a.txt")]
     held = registry.publications.hold_doubtful(KEY, "settle", 60)
     assert held is not None
-    registry.publications.settle(held, held.document_ids, [])
+    registry.publications.settle(held, agreeing=held.document_ids)
 
     for task_id in tasks:
         registry.tasks.finish_deletion(task_id)

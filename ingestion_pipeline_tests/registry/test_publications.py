@@ -149,7 +149,7 @@ def test_a_document_announced_and_not_recorded_as_published_is_doubtful(
 
     held = hold(registry)
     assert held.document_ids == (id_of("a.txt"),)
-    registry.publications.settle(held, held.document_ids, [])
+    registry.publications.settle(held, agreeing=held.document_ids)
     assert doubts(registry) == set(), "the publisher is through with it"
 
 
@@ -176,7 +176,7 @@ def test_what_was_deleted_is_held_although_it_waits_for_a_run_again(registry: Re
 
     assert held.document_ids == (id_of("a.txt"),)
     assert take(registry) is None, "no run publishes it while its old rows are removed"
-    registry.publications.settle(held, held.document_ids, [])
+    registry.publications.settle(held, agreeing=held.document_ids)
     assert work_off(registry) == ["a.txt"]
     assert task_state(registry, task_id) is TaskState.SUCCEEDED
 
@@ -206,12 +206,12 @@ def test_a_publisher_that_has_not_returned_is_watched_until_it_can_be_taken_for_
     for passed in (0.0, WATCH_SECONDS - 60):
         let_time_pass(doubtful, passed)
         held = hold(doubtful)
-        doubtful.publications.settle(held, held.document_ids, [])
+        doubtful.publications.settle(held, agreeing=held.document_ids)
         assert doubts(doubtful) == {"a.txt"}
     let_time_pass(doubtful, 120)
 
     held = hold(doubtful)
-    doubtful.publications.settle(held, held.document_ids, [])
+    doubtful.publications.settle(held, agreeing=held.document_ids)
 
     assert doubts(doubtful) == set()
     assert doubtful.publications.doubtful_collections() == []
@@ -222,7 +222,7 @@ def test_what_differs_is_published_once_more(doubtful: Registry) -> None:
     version = find(doubtful, "a.txt").sha256
     held = hold(doubtful)
 
-    doubtful.publications.settle(held, [], held.document_ids)
+    doubtful.publications.settle(held, republish=held.document_ids)
 
     document = find(doubtful, "a.txt")
     assert document.state is DocumentState.PENDING
@@ -246,7 +246,7 @@ def test_a_document_deleted_during_the_comparison_stays_in_doubt(doubtful: Regis
     held = hold(doubtful)
     deletion = delete(doubtful, "a.txt")
 
-    doubtful.publications.settle(held, held.document_ids, [])
+    doubtful.publications.settle(held, agreeing=held.document_ids)
 
     assert doubts(doubtful) == {"a.txt"}
     assert doubtful.tasks.finish_deletion(deletion) == []
@@ -263,7 +263,9 @@ def test_a_comparison_whose_lease_lapsed_settles_nothing(doubtful: Registry, agr
     before = find(doubtful, "a.txt")
 
     doubtful.publications.settle(
-        held, held.document_ids if agrees else [], [] if agrees else held.document_ids
+        held,
+        agreeing=held.document_ids if agrees else [],
+        republish=[] if agrees else held.document_ids,
     )
 
     assert find(doubtful, "a.txt") == before
@@ -293,14 +295,14 @@ def test_what_failed_instead_of_being_published_again_does_not_count_as_publishe
     doubtful: Registry,
 ) -> None:
     held = hold(doubtful)
-    doubtful.publications.settle(held, [], held.document_ids)
+    doubtful.publications.settle(held, republish=held.document_ids)
     (task_id,) = submit(doubtful, "a.txt", version="3")
     claim = taken(doubtful)
     record(doubtful, claim, failed(claim.documents[0]))
     assert task_state(doubtful, task_id) is TaskState.FAILED
     held = hold(doubtful)
 
-    doubtful.publications.settle(held, held.document_ids, [])
+    doubtful.publications.settle(held, agreeing=held.document_ids)
 
     assert doubtful.documents.totals(KEY).documents == 0
     assert state(doubtful, "a.txt") is DocumentState.FAILED

@@ -132,7 +132,7 @@ class World:
                 self.index.pop(each, None)
             differing = [each for each in recorded if there[each] != recorded[each]]
             agreeing = [each for each in held.document_ids if each not in differing]
-            self.registry.publications.settle(held, agreeing, differing)
+            self.registry.publications.settle(held, agreeing=agreeing, republish=differing)
         for task in self.registry.tasks.deletions():
             self.registry.tasks.finish_deletion(task.task_id)
 

@@ -137,7 +137,7 @@ def test_a_doubt_is_held_settled_and_gone(registry: Registry) -> None:
     held = registry.publications.hold_doubtful(KEY, "settle", 60)
     assert held is not None
     assert held.document_ids == (id_of("a"),)
-    registry.publications.settle(held, held.document_ids, [])
+    registry.publications.settle(held, agreeing=held.document_ids)
     assert doubts(registry) == set()
 
 

@@ -198,7 +198,7 @@ def test_canceling_what_is_to_be_published_once_more_after_a_crash_does_not_prev
     registry.tasks.cancel([each.task_id for each in registry.tasks.find()])
     held = registry.publications.hold_doubtful(KEY, "settle", 60)
     assert held is not None
-    registry.publications.settle(held, [], held.document_ids)
+    registry.publications.settle(held, republish=held.document_ids)
     (task_id,) = submit(registry, "a.txt")
 
     registry.tasks.cancel([task_id])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from ingestion_pipeline.tasks.doubts import Repair, repair, settle_doubts
 from ingestion_pipeline.tasks.inspection import compare_index_with_registry
 from ingestion_pipeline.tasks.submission import submit, submit_deletion
 from ingestion_pipeline.tasks.work import WorkRequest, run
-from ingestion_pipeline_tests.fakes import FakeServices
+from ingestion_pipeline_tests.fakes import POISON, FakeServices
 
 WriteFile = Callable[[str, str], Path]
 
@@ -66,25 +67,50 @@ def desk(services: FakeServices, collection: Collection, write: WriteFile) -> De
 
 
 @pytest.mark.parametrize(
-    ("there", "recorded", "expected"),
+    ("there", "recorded", "wanted", "expected"),
     [
-        ([], None, "agreeing"),
-        ([("v1", 2)], ("v1", 2), "agreeing"),
-        ([], ("v1", 0), "agreeing"),
-        ([("v1", 2)], None, "remove"),
-        ([], ("v1", 2), "republish"),
-        ([("v2", 2)], ("v1", 2), "republish"),
-        ([("v1", 1)], ("v1", 2), "republish"),
-        ([("v1", 2), ("v2", 2)], ("v1", 2), "republish"),
+        ([], None, "v1", "agreeing"),
+        ([("v1", 2)], ("v1", 2), "v1", "agreeing"),
+        ([("v1", 2)], ("v1", 2), "v2", "agreeing"),
+        ([], ("v1", 0), "v1", "agreeing"),
+        ([("v1", 2)], None, "v1", "remove"),
+        ([], ("v1", 2), "v1", "republish"),
+        ([], ("v1", 2), "v2", "republish"),
+        ([("v2", 2)], ("v1", 2), "v1", "republish"),
+        ([("v1", 1)], ("v1", 2), "v1", "republish"),
+        ([("v1", 2), ("v2", 2)], ("v1", 2), "v2", "republish"),
+        ([("v2", 2)], ("v1", 2), "v3", "adopt"),
+        ([("v2", 2)], ("v1", 2), "v2", "adopt"),
     ],
 )
-def test_what_is_done_follows_from_what_is_there_and_what_was_recorded(
-    there: list[tuple[str, int]], recorded: tuple[str, int] | None, expected: str
+def test_what_is_done_follows_from_what_is_there_what_was_recorded_and_what_is_wanted(
+    there: list[tuple[str, int]], recorded: tuple[str, int] | None, wanted: str, expected: str
 ) -> None:
     indexed = [IndexedVersion("d", version, 1, chunks) for version, chunks in there]
-    found = repair(["d"], indexed, {"d": recorded} if recorded else {})
+    found = repair(["d"], indexed, {"d": recorded} if recorded else {}, {"d": wanted})
 
-    assert found == Repair(**{"agreeing": (), "remove": (), "republish": ()} | {expected: ("d",)})
+    what = tuple(indexed) if expected == "adopt" else ("d",)
+    nothing: dict[str, Any] = dict.fromkeys(("agreeing", "remove", "adopt", "republish"), ())
+    assert found == Repair(**nothing | {expected: what})
+
+
+def test_a_reader_keeps_some_version_when_what_is_wanted_now_is_broken(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.submit("a.txt", "First words.")
+    desk.run()
+    desk.submit("a.txt", "Second words.")
+    desk.run_until_recording(monkeypatch)
+    desk.services.registry.claims.give_back_crashed(["run"])
+    desk.submit("a.txt", f"Third words are {POISON}.")
+    desk.run()
+    assert desk.document("a.txt").state is DocumentState.FAILED
+
+    assert settle_doubts(desk.services).adopted == 1
+    desk.run()
+
+    assert desk.texts() == ["Second words."]
+    assert desk.differences() == ()
 
 
 def test_a_crash_between_the_commits_is_made_good_by_the_next_run(
@@ -250,11 +276,11 @@ def test_a_commit_that_comes_during_the_comparison_stays_in_doubt(desk: Desk) ->
     (claim_id,) = held_claims(services)
     services.registry.tasks.cancel([task_id])
 
-    def settle_late(*args: object) -> None:
+    def settle_late(*args: object, **kw: object) -> None:
         (zombie, documents), *_ = late
         publish(zombie, documents)  # type: ignore[arg-type]
         record(Claim(claim_id, desk.collection.key, "run", ()), [], input_timeout_seconds=1)
-        settle(*args)  # type: ignore[arg-type]
+        settle(*args, **kw)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services.registry.publications, "settle", settle_late)
