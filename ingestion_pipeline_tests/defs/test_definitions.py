@@ -24,6 +24,9 @@ CHECKS = {
     "chunks_fit_the_model": True,
     "index_matches_registry": True,
     "deleted_documents_are_invisible": True,
+    "every_document_has_text": False,
+    "embedding_model_covers_languages": False,
+    "few_chunks_are_repeated": False,
 }
 """Each check, and whether it blocks."""
 JOBS = {"ingest_job", "reindex_job"}
@@ -151,7 +154,7 @@ def test_the_sensors_look_for_messages_and_what_died_and_purges_and_run_by_defau
     assert sensors.keys() == {"task_stream_sensor", "reconcile_sensor", "purge_sensor"}
     assert sensors["task_stream_sensor"].job_name == "ingest_job"
     assert sensors["task_stream_sensor"].minimum_interval_seconds == 1
-    assert sensors["reconcile_sensor"].minimum_interval_seconds == 5
+    assert sensors["reconcile_sensor"].minimum_interval_seconds == 3
     assert sensors["purge_sensor"].job_name == "purge_job"
     assert sensors["purge_sensor"].minimum_interval_seconds == 30
     for sensor in sensors.values():

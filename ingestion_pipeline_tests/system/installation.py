@@ -7,13 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import httpx
+import pytest
 import redis
 
 from ingestion_pipeline.client import IngestionClient
@@ -26,6 +29,12 @@ from ingestion_pipeline_tests.system.processes import free_port, with_environmen
 
 INGEST = Path(sys.executable).parent / "ingest"
 STOP_SECONDS = 60
+
+CODE_SERVER = "-m dagster api grpc"
+DAEMON = "-m dagster._daemon"
+WEBSERVER = "-m dagster_webserver"
+RUN = "multiprocessing.spawn"
+"""Parts of the commands of processes."""
 
 
 class Installation:
@@ -93,6 +102,19 @@ class Installation:
         found = with_environment("INGEST_STATE_DIR", str(self.state))
         return {pid: command for pid, command in found.items() if part in command}
 
+    def service(self, part: str) -> int:
+        """Return the process of the one service whose command has this part."""
+        (pid,) = self.services_like(part)
+        return pid
+
+    def redis(self) -> int:
+        """Return the process of the embedded Redis, which hides its environment."""
+        return int((self.state / "redis.pid").read_text())
+
+    def services_like(self, part: str) -> list[int]:
+        """Return the services' own processes, not those of their guards."""
+        return [pid for pid, command in self.processes(part).items() if "guard.py" not in command]
+
     def nothing_is_left(self) -> bool:
         """Wait until no process works on the state folder any more."""
         return eventually(lambda: not self.processes(), seconds=60)
@@ -152,6 +174,35 @@ class Installation:
             self._up.communicate()
 
 
+@contextmanager
+def installed(**environment: str) -> Iterator[Installation]:
+    """An installation with settings of its own; nothing of it is left afterwards."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ing", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        sources = Path(folder) / "sources"
+        sources.mkdir()
+        state = Path(folder) / "state"
+        state.mkdir()
+        patch.setenv("INGEST_STATE_DIR", str(state))
+        patch.setenv("INGEST_SOURCE_ROOTS", str(sources))
+        patch.delenv("DAGSTER_HOME", raising=False)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        open_instance.cache_clear()
+        installation = Installation(state, sources)
+        with closing(installation.services):
+            try:
+                yield installation
+            finally:
+                for pid in installation.processes():
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                installation.close()
+                open_instance.cache_clear()
+
+
 def eventually(holds: Callable[[], bool], seconds: float) -> bool:
     """Wait until something holds; return whether it did in time."""
     deadline = time.monotonic() + seconds
@@ -160,8 +211,3 @@ def eventually(holds: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.1)
     return True
-
-
-def kill_group(pid: int) -> None:
-    """Kill a process and all of its group, as an out-of-memory killer or a person may."""
-    os.killpg(os.getpgid(pid), signal.SIGKILL)
