@@ -32,10 +32,14 @@ class DocumentBuilder:
         if not text:
             return
         level = min(max(level, 1), DEEPEST_LEVEL)
-        while self._headings and self._headings[-1][0] >= level:
-            self._headings.pop()
+        self.end_headings(level)
         self._add(Element(ElementCategory.TITLE, text, page, level, self._path()))
         self._headings.append((level, text))
+
+    def end_headings(self, level: int = 1) -> None:
+        """End the sections of this level and below, although no heading follows."""
+        while self._headings and self._headings[-1][0] >= level:
+            self._headings.pop()
 
     def text(self, category: ElementCategory, text: str, page: int | None = None) -> None:
         """Add a paragraph, list item or piece of code."""
@@ -46,14 +50,15 @@ class DocumentBuilder:
         if text.strip():
             self._add(Element(category, text, page, heading_path=self._path()))
 
-    def table(self, rows: Sequence[Sequence[Cell]], page: int | None = None) -> None:
+    def table(
+        self, rows: Sequence[Sequence[Cell]], page: int | None = None, *, as_html: bool = True
+    ) -> None:
         """Add a table of at least one cell with text."""
         table = Table(rows)
         if text := table.text():
+            html = table.html() if as_html else None
             path = self._path()
-            self._add(
-                Element(ElementCategory.TABLE, text, page, heading_path=path, html=table.html())
-            )
+            self._add(Element(ElementCategory.TABLE, text, page, heading_path=path, html=html))
 
     def document(
         self,

@@ -14,10 +14,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
-from ingestion_pipeline.errors import ErrorKind, IngestError, InputNeededError, TransientError
+from ingestion_pipeline.errors import IngestError, InputNeededError, TransientError
 from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing.factory import parse
-from ingestion_pipeline.parsing.protocol import REPLY, Failure, Reply, read_frame, write_frame
+from ingestion_pipeline.parsing.protocol import (
+    OUT_OF_MEMORY,
+    REPLY,
+    Failure,
+    Reply,
+    read_frame,
+    write_frame,
+)
 
 _PR_SET_PDEATHSIG = 1
 
@@ -79,7 +86,7 @@ def _answer(parse_one: Parse, data: bytes, name: str, password: str | None) -> R
     try:
         return Reply(document=parse_one(data, name, password))
     except MemoryError:
-        return Reply(failure=Failure(ErrorKind.TOO_LARGE, "out of memory"))
+        return Reply(failure=OUT_OF_MEMORY)
     except IngestError as error:
         transient = isinstance(error, TransientError)
         asks = error.asks if isinstance(error, InputNeededError) else None

@@ -7,6 +7,7 @@ here: reading a document.
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
 from enum import StrEnum
@@ -24,9 +25,28 @@ class FileType(StrEnum):
     HTML = "text/html"
     PDF = "application/pdf"
     DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+    ODT = "application/vnd.oasis.opendocument.text"
+    RTF = "application/rtf"
+    PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+    XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    XLS = "application/vnd.ms-excel"
+    ODS = "application/vnd.oasis.opendocument.spreadsheet"
+    CSV = "text/csv"
+    TSV = "text/tab-separated-values"
+    EPUB = "application/epub+zip"
+    EML = "message/rfc822"
+    XML = "application/xml"
+    JSON = "application/json"
+    JSON_LINES = "application/jsonl"
+    RST = "text/x-rst"
+    ORG = "text/org"
 
 
-SUPPORTED = "PDF, Word (.docx), HTML, Markdown and plain text"
+SUPPORTED = (
+    "PDF, Word (.docx), OpenDocument (.odt, .ods), RTF, PowerPoint (.pptx), Excel (.xlsx, .xls), "
+    "CSV, TSV, EPUB, e-mail (.eml), HTML, XML, JSON, JSON Lines, Markdown, reStructuredText, Org "
+    "and plain text"
+)
 
 _SAMPLE_BYTES = 64 * 1024
 _PDF_HEADER_WITHIN = 1024
@@ -62,31 +82,36 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xca\xfe\xba\xbe", "an executable"),
     (0, b"SQLite format 3\0", "an SQLite database"),
     (0, b"PAR1", "a Parquet file"),
-    (0, b"{\\rtf", "a rich text (.rtf) document"),
     (0, b"%!PS", "a PostScript document"),
 )
 _BITMAP = re.compile(rb"BM.{4}\0{4}", re.DOTALL)
 
-_ZIP_KINDS: tuple[tuple[str, str], ...] = (
-    ("xl/", "an Excel workbook"),
-    ("ppt/", "a PowerPoint presentation"),
-    ("visio/", "a Visio drawing"),
+_OFFICE_MEMBERS: tuple[tuple[str, bytes, FileType], ...] = (
+    ("word/document.xml", b"wordprocessingml", FileType.DOCX),
+    ("xl/workbook.xml", b"spreadsheetml.sheet.main", FileType.XLSX),
+    ("ppt/presentation.xml", b"presentationml.presentation.main", FileType.PPTX),
 )
-_ZIP_MIMETYPES: tuple[tuple[bytes, str], ...] = (
-    (b"application/vnd.oasis.opendocument.text", "an OpenDocument text"),
-    (b"application/vnd.oasis.opendocument", "an OpenDocument file"),
-    (b"application/epub", "an EPUB book"),
+"""A member that the format has, or a content type that it declares."""
+_ZIP_MIMETYPES: tuple[tuple[bytes, FileType], ...] = (
+    (b"application/vnd.oasis.opendocument.text", FileType.ODT),
+    (b"application/vnd.oasis.opendocument.spreadsheet", FileType.ODS),
+    (b"application/epub", FileType.EPUB),
+)
+_ZIP_KINDS: tuple[tuple[str, str], ...] = (
+    ("xl/workbook.bin", "a binary Excel workbook (.xlsb)"),
+    ("ppt/", "a PowerPoint file without slides"),
+    ("visio/", "a Visio drawing"),
+    ("content.xml", "an OpenDocument file"),
 )
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OLE_STREAMS: tuple[tuple[str, str], ...] = (
     ("WordDocument", "a Word 97-2003 (.doc) document"),
-    ("Workbook", "an Excel 97-2003 (.xls) workbook"),
     ("PowerPoint Document", "a PowerPoint 97-2003 (.ppt) presentation"),
     ("__substg1.0_", "an Outlook (.msg) message"),
 )
+_OLE_WORKBOOKS = ("Workbook", "Book\0")
 
 _HTML_NAMES = frozenset({".html", ".htm", ".xhtml", ".shtml"})
-_MARKDOWN_NAMES = frozenset({".md", ".markdown", ".mdown", ".mkd", ".mdx"})
 _PREAMBLE = re.compile(r"\A(?:\s+|<\?xml[^>]*>|<!--.*?-->)*", re.DOTALL)
 _HTML_START = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _HTML_TAG = re.compile(
@@ -94,8 +119,23 @@ _HTML_TAG = re.compile(
     r"\b[^<>]*>",
     re.IGNORECASE,
 )
+_TEXT_NAMES = {
+    **dict.fromkeys((".md", ".markdown", ".mdown", ".mkd", ".mdx"), FileType.MARKDOWN),
+    **dict.fromkeys((".tsv", ".tab"), FileType.TSV),
+    ".csv": FileType.CSV,
+    ".rst": FileType.RST,
+    ".org": FileType.ORG,
+}
+"""Kinds of text that any text can be."""
+_MAIL_NAMES = frozenset({".eml", ".p7s"})
+_NEXT_MAIL = re.compile(rb"\n\r?\nFrom \S+ [^\r\n]* \d{4}\r?\n[!-9;-~]+:")
+_MAIL_FIELDS = frozenset({"from", "to", "subject", "date", "received", "message-id"})
+_JSON_LINES_NAMES = frozenset({".jsonl", ".ndjson"})
+_JSON_NAMES = frozenset({".json", ".geojson"})
+_JSON_START = re.compile(r"""\s*(?:\{\s*(?:"|\})|\[\s*(?:[\[{"\]\d-]|true|false|null))""")
+_XML_ELEMENT = re.compile(r"<[A-Za-z_!]")
 _XML_START = re.compile(r"\A\s*<\?xml\b")
-_MAIL_HEADER = re.compile(r"\A(?:[!-9;-~]+:.*\n(?:[ \t].*\n)*)+", re.MULTILINE)
+_MAIL_HEADER = re.compile(r"\A(?:From .*\n)?(?:[!-9;-~]+:.*\n(?:[ \t].*\n)*)+", re.MULTILINE)
 _MARKDOWN_SIGNS: tuple[re.Pattern[str], ...] = (
     re.compile(r"^#{1,6} +\S", re.MULTILINE),
     re.compile(r"^(?:=|-){3,}\s*$", re.MULTILINE),
@@ -121,11 +161,13 @@ def detect(data: bytes, name: str) -> FileType:
     if data.startswith(b"PK\x03\x04"):
         return _detect_in_zip(data)
     if data.startswith(_OLE):
-        raise _ole_error(data)
+        return _detect_in_ole(data)
+    if data.startswith(b"{\\rtf"):
+        return FileType.RTF
     _refuse_signatures(data)
     if not _is_text(data):
         raise _unsupported("binary data of an unknown kind")
-    return _detect_among_texts(decode(data[:_SAMPLE_BYTES]), PurePath(name).suffix.lower())
+    return _detect_among_texts(data, PurePath(name).suffix.lower())
 
 
 def _unsupported(what: str) -> PermanentError:
@@ -154,13 +196,16 @@ def _detect_in_zip(data: bytes) -> FileType:
         ) from error
     if encrypted:
         raise _protected("the ZIP container")
-    if b"wordprocessingml" in types or "word/document.xml" in members:
-        return FileType.DOCX
-    for folder, what in _ZIP_KINDS:
-        if any(member.startswith(folder) for member in members):
-            raise _unsupported(what)
-    for prefix, what in _ZIP_MIMETYPES:
+    for main, content_type, file_type in _OFFICE_MEMBERS:
+        if main in members or content_type in types:
+            return file_type
+    for prefix, file_type in _ZIP_MIMETYPES:
         if mimetype.startswith(prefix):
+            return file_type
+    if "META-INF/container.xml" in members:
+        return FileType.EPUB
+    for start, what in _ZIP_KINDS:
+        if any(member.startswith(start) for member in members):
             raise _unsupported(what)
     raise _unsupported("a ZIP archive")
 
@@ -182,13 +227,15 @@ def _protected(what: str) -> PermanentError:
     )
 
 
-def _ole_error(data: bytes) -> PermanentError:
+def _detect_in_ole(data: bytes) -> FileType:
     if "EncryptedPackage".encode("utf-16-le") in data:
-        return _protected("the Office document")
+        raise _protected("the Office document")
     for stream, what in _OLE_STREAMS:
         if stream.encode("utf-16-le") in data:
-            return _unsupported(what)
-    return _unsupported("an OLE container (an old Office format)")
+            raise _unsupported(what)
+    if any(stream.encode("utf-16-le") in data for stream in _OLE_WORKBOOKS):
+        return FileType.XLS
+    raise _unsupported("an OLE container (an old Office format)")
 
 
 def _refuse_signatures(data: bytes) -> None:
@@ -210,18 +257,52 @@ def _is_text(data: bytes) -> bool:
 _CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\n\v\f\r\x1b"})
 
 
-def _detect_among_texts(text: str, suffix: str) -> FileType:
-    text = text.lstrip("\ufeff").replace("\r\n", "\n")
+def _detect_among_texts(data: bytes, suffix: str) -> FileType:
+    text = decode(data[:_SAMPLE_BYTES]).lstrip("\ufeff").replace("\r\n", "\n")
     start = _PREAMBLE.sub("", text, count=1)
     if _HTML_START.match(start):
         return FileType.HTML
-    if _XML_START.match(text):
-        raise _unsupported("an XML document")
-    if (header := _MAIL_HEADER.match(text)) and "mime-version:" in header[0].lower():
-        raise _unsupported("an e-mail message")
-    if suffix in _MARKDOWN_NAMES:
-        return FileType.MARKDOWN
+    if _XML_START.match(text) or (suffix == ".xml" and _XML_ELEMENT.match(start)):
+        return FileType.XML
+    if _is_mail(text, suffix):
+        if text.startswith("From ") and _NEXT_MAIL.search(data):
+            raise _unsupported("a mailbox of several messages")
+        return FileType.EML
+    if suffix in _TEXT_NAMES:
+        return _TEXT_NAMES[suffix]
+    if file_type := _json_type(data, text, suffix):
+        return file_type
     if suffix in _HTML_NAMES or start.startswith("<"):
         return FileType.HTML if _HTML_TAG.search(start) else FileType.PLAIN_TEXT
-    signs = sum(bool(sign.search(text)) for sign in _MARKDOWN_SIGNS)
-    return FileType.MARKDOWN if signs >= 3 else FileType.PLAIN_TEXT
+    if sum(bool(sign.search(text)) for sign in _MARKDOWN_SIGNS) >= 3:
+        return FileType.MARKDOWN
+    return FileType.PLAIN_TEXT
+
+
+def _is_mail(text: str, suffix: str) -> bool:
+    """Whether the text begins with the header of a message; its name makes up for a poor one."""
+    header = _MAIL_HEADER.match(text.lstrip())
+    if header is None:
+        return False
+    names = set(re.findall(r"^([!-9;-~]+):", header[0].lower(), re.MULTILINE))
+    return "mime-version" in names or (suffix in _MAIL_NAMES and bool(names & _MAIL_FIELDS))
+
+
+def _json_type(data: bytes, text: str, suffix: str) -> FileType | None:
+    """Return which kind of JSON it is; what only looks like it is text unless its name says no."""
+    if not _JSON_START.match(text):
+        return None
+    first, _, rest = text.strip().partition("\n")
+    if rest.lstrip().startswith(("{", "[")) and _is_json(first):
+        return FileType.JSON_LINES
+    if suffix in _JSON_LINES_NAMES:
+        return FileType.JSON_LINES
+    return FileType.JSON if suffix in _JSON_NAMES or _is_json(decode(data)) else None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text.lstrip("\ufeff"))
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -6,15 +6,14 @@ left out. Not read: page headers and footers, comments, numbers that Word comput
 
 from __future__ import annotations
 
-import io
 import posixpath
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.elements import ElementCategory, ParsedDocument
+from ingestion_pipeline.parsing.archive import Archive, xml_root
 from ingestion_pipeline.parsing.builder import DocumentBuilder
 from ingestion_pipeline.parsing.detection import FileType
 from ingestion_pipeline.parsing.tables import Cell
@@ -48,9 +47,9 @@ _BODY_TEXT_LEVEL = 9
 
 def parse_docx(data: bytes) -> ParsedDocument:
     """Read a Word document; it has no pages until it is laid out."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        main = _main_part(archive)
-        if main not in archive.namelist():
+    with Archive(data) as archive:
+        main = archive.main_part("word/document.xml")
+        if main not in archive:
             raise PermanentError(
                 ErrorKind.BROKEN, f"the Word document has no {main}; export it again"
             )
@@ -64,23 +63,11 @@ def parse_docx(data: bytes) -> ParsedDocument:
     return reader.builder.document(FileType.DOCX, title=title or reader.title)
 
 
-def _xml(archive: zipfile.ZipFile, part: str) -> _Element | None:
+def _xml(archive: Archive, part: str) -> _Element | None:
     """Return a part's root, None where the document has no such part."""
-    from lxml import etree
-
-    if part not in archive.namelist():
+    if part not in archive:
         return None
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    return etree.fromstring(archive.read(part).replace(_STRICT, _TRANSITIONAL), parser)
-
-
-def _main_part(archive: zipfile.ZipFile) -> str:
-    relations = _xml(archive, "_rels/.rels")
-    for relation in relations if relations is not None else ():
-        if relation.get("Type", "").endswith("/officeDocument"):
-            target: str = relation.get("Target", "")
-            return target.lstrip("/")
-    return "word/document.xml"
+    return xml_root(archive.read(part).replace(_STRICT, _TRANSITIONAL))
 
 
 @dataclass(frozen=True)

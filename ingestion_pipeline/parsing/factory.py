@@ -11,12 +11,24 @@ from types import MappingProxyType
 from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
 from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing.cleaning import one_line
+from ingestion_pipeline.parsing.csv import parse_csv, parse_tsv
 from ingestion_pipeline.parsing.detection import FileType, detect
 from ingestion_pipeline.parsing.docx import parse_docx
+from ingestion_pipeline.parsing.eml import parse_eml
+from ingestion_pipeline.parsing.epub import parse_epub
 from ingestion_pipeline.parsing.html import parse_html
+from ingestion_pipeline.parsing.json import parse_json, parse_json_lines
 from ingestion_pipeline.parsing.markdown import parse_markdown
+from ingestion_pipeline.parsing.odf import parse_ods, parse_odt
+from ingestion_pipeline.parsing.org import parse_org
 from ingestion_pipeline.parsing.pdf import parse_pdf
 from ingestion_pipeline.parsing.plain_text import parse_plain_text
+from ingestion_pipeline.parsing.pptx import parse_pptx
+from ingestion_pipeline.parsing.rst import parse_rst
+from ingestion_pipeline.parsing.rtf import parse_rtf
+from ingestion_pipeline.parsing.xls import parse_xls
+from ingestion_pipeline.parsing.xlsx import parse_xlsx
+from ingestion_pipeline.parsing.xml import parse_xml
 
 _LONGEST_REASON = 300
 
@@ -29,6 +41,21 @@ PARSERS: Mapping[FileType, Parser] = MappingProxyType(
         FileType.MARKDOWN: parse_markdown,
         FileType.HTML: parse_html,
         FileType.DOCX: parse_docx,
+        FileType.ODT: parse_odt,
+        FileType.RTF: parse_rtf,
+        FileType.PPTX: parse_pptx,
+        FileType.XLSX: parse_xlsx,
+        FileType.XLS: parse_xls,
+        FileType.ODS: parse_ods,
+        FileType.CSV: parse_csv,
+        FileType.TSV: parse_tsv,
+        FileType.EPUB: parse_epub,
+        FileType.EML: parse_eml,
+        FileType.XML: parse_xml,
+        FileType.JSON: parse_json,
+        FileType.JSON_LINES: parse_json_lines,
+        FileType.RST: parse_rst,
+        FileType.ORG: parse_org,
     }
 )
 """Of all formats but PDF."""

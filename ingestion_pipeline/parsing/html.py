@@ -49,12 +49,16 @@ _LONGEST_CELL = 2000
 
 def parse_html(data: bytes) -> ParsedDocument:
     """Read a page: headings, paragraphs, list items, tables and code."""
-    declared = _CHARSET.search(data[:_CHARSET_WITHIN])
-    source = clean(decode(data, declared[1].decode("ascii") if declared else None))
     builder = DocumentBuilder()
-    root = add_html(source, builder)
+    root = add_html(decode_html(data), builder)
     title = root.findtext(".//title") if root is not None else None
     return builder.document(FileType.HTML, title=title)
+
+
+def decode_html(data: bytes, declared: str | None = None) -> str:
+    """Return a page's source; what the page itself declares comes after ``declared``."""
+    found = _CHARSET.search(data[:_CHARSET_WITHIN])
+    return clean(decode(data, declared or (found[1].decode("ascii") if found else None)))
 
 
 def add_html(source: str, builder: DocumentBuilder) -> _Element | None:

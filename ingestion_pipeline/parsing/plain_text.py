@@ -16,6 +16,11 @@ _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 def parse_plain_text(data: bytes) -> ParsedDocument:
     """Read text in any encoding; the line breaks within a paragraph stay."""
     builder = DocumentBuilder()
-    for paragraph in _BLANK_LINES.split(clean(decode(data))):
-        builder.text(ElementCategory.NARRATIVE_TEXT, paragraph)
+    add_paragraphs(decode(data), builder)
     return builder.document(FileType.PLAIN_TEXT)
+
+
+def add_paragraphs(text: str, builder: DocumentBuilder) -> None:
+    """Add what stands between blank lines."""
+    for paragraph in _BLANK_LINES.split(clean(text)):
+        builder.text(ElementCategory.NARRATIVE_TEXT, paragraph)

@@ -33,7 +33,7 @@ from ingestion_pipeline.errors import (
     TransientError,
 )
 from ingestion_pipeline.model.elements import ParsedDocument
-from ingestion_pipeline.parsing.protocol import LENGTH, REPLY, Failure, Reply
+from ingestion_pipeline.parsing.protocol import LENGTH, OUT_OF_MEMORY, REPLY, Failure, Reply
 from ingestion_pipeline.settings import untracked_environment
 
 CHILD = (sys.executable, "-m", "ingestion_pipeline.parsing.child")
@@ -232,7 +232,7 @@ class ParserPool:
     def _error(self, failure: Failure | None) -> TransientError | PermanentError:
         if failure is None:
             return TransientError(ErrorKind.CRASHED, "the parser process gave no answer")
-        if failure.kind is ErrorKind.TOO_LARGE:
+        if failure == OUT_OF_MEMORY:
             return self._too_large()
         if failure.asks is not None:
             return InputNeededError(failure.kind, failure.message, failure.asks)
@@ -316,7 +316,7 @@ class _Child:
         reply = _reply(self._read_frame(deadline))
         self._documents += 1
         self._bytes += len(data)
-        exhausted = reply.failure is not None and reply.failure.kind is ErrorKind.TOO_LARGE
+        exhausted = reply.failure == OUT_OF_MEMORY
         self.reusable = not (
             exhausted or self._documents >= _DOCUMENTS_PER_CHILD or self._bytes >= _BYTES_PER_CHILD
         )

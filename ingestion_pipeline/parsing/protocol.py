@@ -38,6 +38,9 @@ class Reply:
     failure: Failure | None = None
 
 
+OUT_OF_MEMORY = Failure(ErrorKind.TOO_LARGE, "out of memory")
+"""What a child says that reached its limit; documents can be too large for other reasons, too."""
+
 REPLY = TypeAdapter(Reply)
 
 

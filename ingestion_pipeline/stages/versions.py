@@ -9,7 +9,7 @@ from ingestion_pipeline.model.documents import Stage
 
 CODE_VERSIONS: dict[Stage, str] = {
     Stage.SOURCED: "1",
-    Stage.PARSED: "2",
+    Stage.PARSED: "3",
     Stage.CHUNKED: "1",
     Stage.EMBEDDED: "1",
     Stage.INDEXED: "1",

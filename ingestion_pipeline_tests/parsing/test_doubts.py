@@ -18,6 +18,7 @@ from ingestion_pipeline.parsing import doubts, parse
 from ingestion_pipeline.parsing.cleaning import clean
 from ingestion_pipeline.parsing.doubts import doubt
 from ingestion_pipeline_tests.parsing import samples
+from ingestion_pipeline_tests.parsing.further_samples import ALL_FORMATS
 
 ENGLISH = (
     "The committee approves every journey that lasts longer than a week, before it starts and "
@@ -196,9 +197,9 @@ def test_tables_and_code_need_no_words(category: ElementCategory) -> None:
     assert doubt(document(shifted(ENGLISH), category), "a.md") is None
 
 
-@pytest.mark.parametrize("name", samples.EVERY_FORMAT)
+@pytest.mark.parametrize("name", ALL_FORMATS)
 def test_a_good_document_of_any_format_is_not_doubted(name: str) -> None:
-    assert doubt(parse(samples.EVERY_FORMAT[name](), name), name) is None
+    assert doubt(parse(ALL_FORMATS[name](), name), name) is None
 
 
 def test_a_font_with_a_wrong_map_is_found() -> None:

@@ -24,6 +24,7 @@ from ingestion_pipeline.errors import (
 from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing import ParserPool, parse
 from ingestion_pipeline_tests.parsing import samples
+from ingestion_pipeline_tests.parsing.further_samples import ALL_FORMATS
 
 MISBEHAVING = (sys.executable, str(Path(__file__).with_name("misbehaving_child.py")))
 MEMORY_BYTES = 512 * 1024 * 1024
@@ -58,9 +59,9 @@ def pool() -> Iterator[ParserPool]:
         yield shared
 
 
-@pytest.mark.parametrize("name", samples.EVERY_FORMAT)
+@pytest.mark.parametrize("name", ALL_FORMATS)
 def test_a_child_gives_the_same_document_as_this_process(pool: ParserPool, name: str) -> None:
-    data = samples.EVERY_FORMAT[name]()
+    data = ALL_FORMATS[name]()
     assert pool.parse(data, name) == parse(data, name)
 
 
@@ -301,10 +302,10 @@ def test_children_die_with_a_parent_that_is_killed(name: str) -> None:
     assert wait_until_gone(child)
 
 
-@pytest.mark.parametrize("name", samples.EVERY_FORMAT)
+@pytest.mark.parametrize("name", ALL_FORMATS)
 def test_damaged_bytes_give_a_document_or_a_typed_error(pool: ParserPool, name: str) -> None:
     generator = random.Random(name)
-    data = samples.EVERY_FORMAT[name]()
+    data = ALL_FORMATS[name]()
     for _ in range(40):
         damaged = bytearray(data)
         for _ in range(generator.randint(1, 20)):
