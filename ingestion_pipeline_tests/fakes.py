@@ -37,8 +37,10 @@ class FakeEmbedder:
 
     dimension = 8
     max_tokens = 64
+    languages: frozenset[str] | None = frozenset({"en"})
 
     def __init__(self, fingerprint: str = "fake") -> None:
+        self.name = fingerprint
         self.fingerprint = fingerprint
         self.tokenizer = packaged_tokenizer()
         self.encoded: list[str] = []

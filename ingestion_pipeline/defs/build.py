@@ -8,7 +8,10 @@ from ingestion_pipeline.defs.ingest.assets import ingest
 from ingestion_pipeline.defs.ingest.checks import (
     chunks_fit_the_model,
     deleted_documents_are_invisible,
+    embedding_model_covers_languages,
+    every_document_has_text,
     every_document_is_indexed,
+    few_chunks_are_repeated,
     index_matches_registry,
 )
 from ingestion_pipeline.defs.intake.sensors import reconcile_sensor, task_stream_sensor
@@ -31,6 +34,9 @@ def build_defs(services: ServicesResource | None = None) -> dg.Definitions:
             chunks_fit_the_model,
             index_matches_registry,
             deleted_documents_are_invisible,
+            every_document_has_text,
+            embedding_model_covers_languages,
+            few_chunks_are_repeated,
         ],
         jobs=[ingest_job, reindex_job, maintenance_job, purge_job],
         sensors=[task_stream_sensor, reconcile_sensor, purge_sensor],

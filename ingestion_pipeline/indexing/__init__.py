@@ -14,7 +14,7 @@ from ingestion_pipeline.indexing.index import (
 )
 from ingestion_pipeline.indexing.maintenance import Maintenance
 from ingestion_pipeline.indexing.schema import IndexedDocument, sql_string
-from ingestion_pipeline.indexing.snapshot import Counts, IndexedVersion, Snapshot
+from ingestion_pipeline.indexing.snapshot import Counts, IndexedVersion, RepeatedText, Snapshot
 
 __all__ = [
     "CollectionIndex",
@@ -22,6 +22,7 @@ __all__ = [
     "IndexedDocument",
     "IndexedVersion",
     "Maintenance",
+    "RepeatedText",
     "Snapshot",
     "check_readable",
     "drop_collection",

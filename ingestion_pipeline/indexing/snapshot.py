@@ -60,6 +60,17 @@ class IndexedVersion:
     chunks: int
 
 
+@dataclass(frozen=True)
+class RepeatedText:
+    """A text that several chunks have, but for case and white space.
+
+    ``chunks`` is how many have it, ``documents`` the names of the documents they are in.
+    """
+
+    chunks: int
+    documents: tuple[str, ...]
+
+
 class Snapshot:
     """One version of a collection's table; None is a collection in which nothing is indexed yet.
 
@@ -120,6 +131,57 @@ class Snapshot:
         if self._table is None:
             return 0
         return pc.max(self._columns(["tokens"])["tokens"]).as_py() or 0
+
+    def text_lengths(self) -> dict[str, int]:
+        """Return how many characters each document has up to the end of its last chunk."""
+        if self._table is None:
+            return {}
+        ends = self._columns(["document_id", "end"]).group_by("document_id")
+        return {
+            row["document_id"]: row["end_max"]
+            for row in ends.aggregate([("end", "max")]).to_pylist()
+        }
+
+    def sample(self, most: int) -> list[str]:
+        """Return the texts of at most so many chunks: all of them, or always the same ones.
+
+        Chunk ids are hashes, so those that come first are from all over the collection.
+        """
+        if self._table is None:
+            return []
+        ids = self._columns(["chunk_id"])["chunk_id"]
+        where = None
+        if len(ids) > most:
+            where = f"chunk_id < {sql_string(ids.sort()[most].as_py())}"
+        texts: list[str] = self._columns(["text"], where)["text"].to_pylist()
+        return texts
+
+    def repeated(self, enough: int) -> tuple[int, list[RepeatedText]]:
+        """Return how many chunks were looked at, and the texts that several of them have.
+
+        Of twice as many chunks as are ``enough``, or more, those are looked at whose length leaves
+        no rest in a division: equal texts are of equal length, so all of them are, or none.
+        """
+        import pyarrow.compute as pc
+
+        if self._table is None:
+            return 0, []
+        every = max(1, self._table.count_rows() // enough)
+        found = self._columns(["name", "text"], f"(`end` - start) % {every} = 0")
+        # Runs of white space and what is no blank: looking at every blank would take four times
+        # as long.
+        single = pc.replace_substring_regex(found["text"], r"\s\s+|[^\S ]", " ")
+        plain = pc.utf8_lower(pc.utf8_trim_whitespace(single))
+        counts = pc.value_counts(plain)
+        often = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+        where = pc.is_in(plain, often)
+        names: dict[str, list[str]] = {}
+        for text, name in zip(
+            plain.filter(where).to_pylist(), found["name"].filter(where).to_pylist(), strict=True
+        ):
+            names.setdefault(text, []).append(name)
+        repeated = [RepeatedText(len(each), tuple(sorted(set(each)))) for each in names.values()]
+        return len(plain), sorted(repeated, key=lambda text: (-text.chunks, text.documents))
 
     def chunks_of(self, document_id: str) -> list[Chunk]:
         """Return a document's chunks in their order."""

@@ -97,7 +97,8 @@ class WorkReport:
     page_characters: int = 0
     """Of those documents that have pages."""
     rejected: Counter[ErrorKind] = field(default_factory=Counter)
-    """Why documents came to nothing on the way to elements, if trying again cannot help."""
+    """Why documents were not parsed, if trying again cannot help; those a person is asked about
+    are among them."""
     rows: list[DocumentRow] = field(default_factory=list)
 
     def summary(self) -> str:

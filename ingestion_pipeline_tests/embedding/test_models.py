@@ -119,3 +119,34 @@ def test_all_but_encoding_works_without_torch() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "384 256 4\n64 set()\n"
+
+
+@pytest.mark.parametrize(
+    ("front", "codes"),
+    [
+        ("language: en", ["en"]),
+        (
+            "license: mit\nlanguage:\n- multilingual\n- ar\n  - zh-cn\n- nb\ntags:\n- text",
+            ["ar", "zh", "nb"],
+        ),
+        ('language: [de, "fr"]\ndatasets:\n- xy', ["de", "fr"]),
+        ("language: no", ["no"]),
+        ("language: multilingual", []),
+        ("language_bcp47:\n- fr-CA", []),
+        ("license: mit", []),
+    ],
+)
+def test_the_model_card_tells_the_languages(tmp_path: Path, front: str, codes: list[str]) -> None:
+    (tmp_path / "README.md").write_text(f"---\n{front}\n---\n\n# A model\n\nlanguage: xx\n")
+
+    assert models.declared_languages(tmp_path) == (set(codes) or None)
+
+
+def test_without_a_model_card_the_languages_are_not_known(small_folder: Path) -> None:
+    assert models.declared_languages(small_folder) is None
+    (small_folder / "README.md").write_text("# A model\n\nlanguage: en\n")
+    assert models.declared_languages(small_folder) is None
+
+
+def test_the_packaged_model_knows_english_only() -> None:
+    assert load_embedder(PACKAGED_MODEL, batch_size=16).languages == {"en"}

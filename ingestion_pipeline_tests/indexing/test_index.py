@@ -13,7 +13,7 @@ from ingestion_pipeline.errors import (
     PermanentError,
     TransientError,
 )
-from ingestion_pipeline.indexing import CollectionIndex, Counts, drop_collection
+from ingestion_pipeline.indexing import CollectionIndex, Counts, RepeatedText, drop_collection
 from ingestion_pipeline.indexing.commits import ATTEMPTS
 from ingestion_pipeline_tests.indexing.samples import DIMENSION, WordEncoder, document
 
@@ -229,3 +229,49 @@ def test_name_and_headings_are_searched_too(index: CollectionIndex) -> None:
     index.publish([found, document("b", "body")])
     for words in ("budget", "2023", "approval"):
         assert [hit.document_id for hit in index.snapshot().matching(words, 5)] == ["a"]
+
+
+def test_a_sample_is_everything_or_always_the_same_part(index: CollectionIndex) -> None:
+    assert index.snapshot().sample(5) == []
+    texts = [f"text {number}" for number in range(40)]
+    index.publish([document("a", *texts[:20]), document("b", *texts[20:])])
+
+    assert sorted(index.snapshot().sample(40)) == sorted(texts)
+    part = index.snapshot().sample(10)
+    assert len(set(part)) == 10
+    assert {text in texts[:20] for text in part} == {True, False}, "of both documents"
+    index.publish([document("c", "another")])
+    assert len(set(part) & set(index.snapshot().sample(10))) >= 9
+
+
+def test_equal_texts_are_counted_but_for_case_and_white_space(index: CollectionIndex) -> None:
+    assert index.snapshot().repeated(100) == (0, [])
+    index.publish(
+        [
+            document("a", "Mind the gap", "one", "one", "two"),
+            document("b", " mind the\tGAP\n", "three"),
+            document("c", "Mind  the  gap"),
+        ]
+    )
+
+    assert index.snapshot().repeated(100) == (
+        7,
+        [RepeatedText(3, ("a.txt", "b.txt", "c.txt")), RepeatedText(2, ("a.txt",))],
+    )
+
+
+def test_of_many_chunks_equal_ones_are_compared_together_or_not(index: CollectionIndex) -> None:
+    texts = ["x" * length for length in range(1, 101)]
+    index.publish([document("a", *texts), document("b", *texts)])
+
+    compared, repeated = index.snapshot().repeated(20)
+
+    assert compared == 20
+    assert repeated == [RepeatedText(2, ("a.txt", "b.txt"))] * 10
+
+
+def test_the_length_of_a_document_is_where_its_last_chunk_ends(index: CollectionIndex) -> None:
+    assert index.snapshot().text_lengths() == {}
+    index.publish([document("a", "one", "twelve"), document("b", "two")])
+
+    assert index.snapshot().text_lengths() == {"a": 6, "b": 3}

@@ -23,6 +23,9 @@ CHECKS = (
     "chunks_fit_the_model",
     "index_matches_registry",
     "deleted_documents_are_invisible",
+    "every_document_has_text",
+    "embedding_model_covers_languages",
+    "few_chunks_are_repeated",
 )
 
 
@@ -51,10 +54,10 @@ class Lab:
     def __post_init__(self) -> None:
         self.defs = build_defs(opened(self.services))
 
-    def write(self, name: str, text: str) -> Path:
+    def write(self, name: str, content: str | bytes) -> Path:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
     def submit(self, *paths: Path, collection: str = "papers") -> Submission:

@@ -11,6 +11,7 @@ from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.tasks import Backend, TaskState
 from ingestion_pipeline.tasks.deletion import delete_collection
 from ingestion_pipeline_tests.fakes import POISON
+from ingestion_pipeline_tests.parsing import samples
 from ingestion_pipeline_tests.pipeline.lab import ASSETS, CHECKS, Lab
 
 NOTHING = dict.fromkeys(ASSETS, 0)
@@ -35,6 +36,8 @@ def test_each_materialisation_has_numbers_that_plot(lab: Lab, two: tuple[Path, P
 
     for asset in ASSETS:
         shown = ran.metadata(asset)
+        if asset == "parsed_documents":
+            assert (shown.pop("pages"), shown.pop("documents_rejected")) == (0, 0)
         counts = {name: value for name, value in shown.items() if isinstance(value, int)}
         assert counts == {
             "documents": 2,
@@ -53,6 +56,28 @@ def test_each_materialisation_has_numbers_that_plot(lab: Lab, two: tuple[Path, P
         assert counts["tokens"] > 10
         for name in ("stage_seconds", "run_seconds", "documents_per_second"):
             assert isinstance(shown[name], float)
+
+
+def test_parsing_tells_what_was_parsed_and_what_was_rejected_and_why(lab: Lab) -> None:
+    lab.submit(
+        lab.write("handbook.pdf", samples.handbook_pdf(3)),
+        lab.write("good.txt", "A good one."),
+        lab.write("unembeddable.txt", f"This one is {POISON}."),
+        lab.write("blank.txt", "\n"),
+        lab.write("scan.pdf", samples.pdf([samples.scanned_page])),
+        lab.write("broken.pdf", b"%PDF-1.7 and no more"),
+    )
+
+    ran = lab.run()
+
+    shown = ran.metadata("parsed_documents")
+    assert shown["documents_by_media_type"] == {"text/plain": 2, "application/pdf": 1}
+    assert shown["pages"] == 3
+    assert shown["characters_per_page"] > 100
+    assert shown["pages_per_second"] > 0
+    assert shown["rejected_by_reason"] == {"empty": 2, "broken": 1}
+    assert shown["documents_rejected"] == 3
+    assert "pages" not in ran.metadata("vector_index")
 
 
 def test_the_table_names_documents_with_failures_first(lab: Lab) -> None:

@@ -27,6 +27,7 @@ TABLE_SCHEMA = dg.TableSchema(
 def metadata_of(report: WorkReport, stage: Stage, published: Totals) -> dict[str, dg.MetadataValue]:
     """Return what a materialisation of a stage's asset shows: this run, then the collection."""
     rate = report.documents / report.seconds if report.seconds else 0.0
+    of_stage = _of_parsed(report) if stage is Stage.PARSED else {}
     return {
         "documents": dg.MetadataValue.int(report.documents),
         "documents_computed": dg.MetadataValue.int(report.computed[stage]),
@@ -43,6 +44,22 @@ def metadata_of(report: WorkReport, stage: Stage, published: Totals) -> dict[str
         "collection_chunks": dg.MetadataValue.int(published.chunks),
         "collection_tokens": dg.MetadataValue.int(published.tokens),
         "batch": _table(report),
+    } | of_stage
+
+
+def _of_parsed(report: WorkReport) -> dict[str, dg.MetadataValue]:
+    """Return what is told of parsing alone: what was parsed, and what was rejected and why."""
+    pages_per_second = report.pages / report.seconds if report.seconds else 0.0
+    characters = report.page_characters / report.pages if report.pages else 0.0
+    return {
+        "pages": dg.MetadataValue.int(report.pages),
+        "pages_per_second": dg.MetadataValue.float(round(pages_per_second, 2)),
+        "characters_per_page": dg.MetadataValue.float(round(characters, 1)),
+        "documents_by_media_type": dg.MetadataValue.json(dict(report.media_types.most_common())),
+        "documents_rejected": dg.MetadataValue.int(report.rejected.total()),
+        "rejected_by_reason": dg.MetadataValue.json(
+            {kind.value: count for kind, count in report.rejected.most_common()}
+        ),
     }
 
 
