@@ -77,6 +77,7 @@ def test_a_bad_source_fails_with_its_kind_and_the_good_one_beside_it_succeeds(
         ("report.txt", handbook_pdf(), "application/pdf"),
         ("report.pdf", b"This is plain text.\n", "text/plain"),
     ],
+    ids=["pdf", "text"],
 )
 def test_a_wrong_extension_does_not_mislead(
     tmp_path: Path, name: str, content: bytes, media_type: str

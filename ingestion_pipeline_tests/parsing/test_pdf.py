@@ -177,7 +177,9 @@ def test_a_logo_or_a_rule_makes_no_scan(width: float, height: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "before", [b"%PDF-1.7 and no more", samples.handbook_pdf(password="secret")]
+    "before",
+    [b"%PDF-1.7 and no more", samples.handbook_pdf(password="secret")],
+    ids=["broken", "encrypted"],
 )
 def test_a_document_without_pages_is_empty_whatever_failed_before_it(before: bytes) -> None:
     kind_of(before)

@@ -73,6 +73,7 @@ def test_a_child_gives_the_same_document_as_this_process(pool: ParserPool, name:
         (b"%PDF-1.4\n", ErrorKind.BROKEN),
         (samples.handbook_pdf(1, password="secret"), ErrorKind.ENCRYPTED),
     ],
+    ids=["empty", "unsupported", "broken", "encrypted"],
 )
 def test_typed_errors_arrive_typed(pool: ParserPool, data: bytes, kind: ErrorKind) -> None:
     with pytest.raises(PermanentError) as here:

@@ -115,7 +115,11 @@ def test_a_fernet_key_is_used_as_it_is(tmp_path: Path) -> None:
     assert sealer(tmp_path, key.decode()).open(sealed) == CANARY
 
 
-@pytest.mark.parametrize("sealed", ["", "garbage", IN_MEMORY.seal(CANARY), "größe"])
+@pytest.mark.parametrize(
+    "sealed",
+    ["", "garbage", IN_MEMORY.seal(CANARY), "größe"],
+    ids=["nothing", "garbage", "sealed", "text"],
+)
 def test_what_another_key_sealed_has_to_be_answered_again(tmp_path: Path, sealed: str) -> None:
     with pytest.raises(PermanentError, match="secret key changed: answer again") as raised:
         sealer(tmp_path).open(sealed)
