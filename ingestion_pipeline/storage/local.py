@@ -163,7 +163,8 @@ def _rename(source: Path, target: Path) -> None:
         with suppress(FileNotFoundError):
             source.replace(target)
             return
-        with suppress(FileNotFoundError):
+        # Removed again in the middle of it, a folder is missing, or "exists" and is none.
+        with suppress(FileNotFoundError, FileExistsError):
             target.parent.mkdir(parents=True, exist_ok=True)
     source.replace(target)
 

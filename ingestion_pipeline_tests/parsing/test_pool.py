@@ -159,7 +159,8 @@ def test_a_parser_that_needs_too_much_memory_is_stopped(pool: ParserPool) -> Non
 
 
 def test_an_abort_for_want_of_memory_is_told_from_other_crashes() -> None:
-    # In a parent of its own: what a parent holds, Linux counts to its children.
+    # In a grandchild of this process: what a parent holds, Linux counts to its children.
+    starter = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
     script = """
 from ingestion_pipeline.errors import IngestError
 from ingestion_pipeline_tests.parsing.test_pool import misbehaving_pool
@@ -170,7 +171,11 @@ with misbehaving_pool() as pool:
         print(error.kind)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", starter, script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     assert done.stdout.strip() == ErrorKind.TOO_LARGE
 
