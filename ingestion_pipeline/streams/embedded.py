@@ -44,7 +44,8 @@ does what ``preexec_fn`` would, without running Python between fork and exec of 
 class EmbeddedRedis:
     """A Valkey server that listens on ``folder/redis.sock`` only and keeps what it is told.
 
-    Its data is an append-only file under ``folder/redis``, synced every second. It runs in its
+    Its data is an append-only file under ``folder/redis``, synced before each answer: "everysec"
+    may answer first and write later, and what was answered would be lost. It runs in its
     own session, so that Ctrl-C reaches its users first and their parent decides the order; it is
     shut down by the kernel if the *thread* that called ``start`` ends, so call it from the main
     thread. A lock that the server process itself holds keeps a folder to one server.
@@ -150,7 +151,7 @@ class EmbeddedRedis:
             "unixsocketperm": "700",
             "dir": str(self._folder / "redis"),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "always",
             "save": "",
             "daemonize": "no",
             "pidfile": str(self._folder / "redis.pid"),
