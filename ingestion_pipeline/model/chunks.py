@@ -10,12 +10,29 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """A slice of a document's canonical text: ``text == parsed.text[start:end]``.
+class Parent:
+    """The longer passage that is returned when one of its chunks is found.
 
-    ``tokens`` counts the embedding model's tokens, special tokens included, and never exceeds
-    the collection's cap. ``pages`` are the pages it touches, ascending; ``heading_path`` the
-    headings above its first element, outermost first.
+    ``parent_id`` is made like a chunk's id, so it tells documents with equal passages apart.
+    ``text == parsed.text[start:end]``.
+    """
+
+    parent_id: str
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What stands at ``parsed.text[start:end]`` of a document's canonical text.
+
+    ``text`` is that slice, but where a strategy says otherwise: the later parts of a table begin
+    with its header, a row of a sheet is written as ``column: value``. ``tokens`` counts the
+    embedding model's tokens of ``text``, special tokens included, and never exceeds the
+    collection's cap. ``pages`` are the pages it touches, ascending; ``heading_path`` the headings
+    above its first element, outermost first; ``pictures`` the ids of the pictures it shows.
+    ``tags`` are labels that the document itself gives (the parser kind ``tag``).
     """
 
     chunk_id: str
@@ -27,6 +44,9 @@ class Chunk:
     end: int
     pages: tuple[int, ...] = ()
     heading_path: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    parent: Parent | None = None
 
 
 def chunk_id(document_id: str, text: str, occurrence: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,21 +20,86 @@ DEFAULT_TENANT = "default"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 
+class ParserKind(StrEnum):
+    """What kind of document something is: which structure is looked for (the first seed's keys)."""
+
+    AUTO = "auto"
+    """By format: slides are presentations, images pictures, mails mails, all else general."""
+    GENERAL = "general"
+    PAPER = "paper"
+    BOOK = "book"
+    LAWS = "laws"
+    MANUAL = "manual"
+    QA = "qa"
+    TABLE = "table"
+    TAG = "tag"
+    PRESENTATION = "presentation"
+    PICTURE = "picture"
+    EMAIL = "email"
+    RESUME = "resume"
+    AUDIO = "audio"
+    ONE = "one"
+
+
+class ChunkStrategy(StrEnum):
+    """How a document is cut into chunks."""
+
+    GENERAL = "general"
+    PARENT_CHILD = "parent_child"
+    BY_TITLE = "by_title"
+    BY_PAGE = "by_page"
+    SEMANTIC = "semantic"
+    ROWS = "rows"
+    QA = "qa"
+    ONE = "one"
+
+
+class EnrichmentConfig(BaseModel):
+    """What is added to chunks; nothing by default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keywords: Annotated[int, Field(ge=0, le=30)] = 0
+    """Keywords per chunk."""
+    questions: Annotated[int, Field(ge=0, le=10)] = 0
+    """Questions per chunk that it answers; needs the configured LLM."""
+    tags: Annotated[str, Field(max_length=63)] | None = None
+    """The collection (of the same tenant) whose tagged chunks teach the tags; None: no tags."""
+    metadata: dict[str, str] | None = None
+    """A field and what to put there, for each; needs the configured LLM."""
+    toc: bool = False
+    """Whether to make a table of contents of each document."""
+
+
 class CollectionConfig(BaseModel):
     """How the documents of one collection are processed; every field has a working default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    parser: ParserKind = ParserKind.AUTO
+    """The kind of its documents; a task may say otherwise for one."""
+    chunker: ChunkStrategy | None = None
+    """How documents are cut; None is what fits their kind."""
     chunk_tokens: Annotated[int, Field(ge=16, le=8192)] | None = None
     """Most tokens in a chunk, special tokens included; None is the model's limit."""
     chunk_overlap: Annotated[int, Field(ge=0, le=4096)] = 0
     """Tokens repeated from the end of the chunk before; must be under half the chunk size."""
+    chunk_delimiters: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts after which a chunk always ends."""
+    parent_tokens: Annotated[int, Field(ge=32, le=32768)] = 1024
+    """Most tokens of a parent passage, for the strategy ``parent_child``."""
     title_weight: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Share of the title's vector in each chunk's vector; 0 leaves the title out."""
     embedding_model: Annotated[str, Field(min_length=1)] | None = None
     """A name or folder that sentence-transformers loads; None is the configured default."""
     max_parallel_runs: Annotated[int, Field(ge=1, le=64)] = 1
     """How many runs may share the backlog of this collection."""
+    enrichment: EnrichmentConfig = EnrichmentConfig()
+    """Keys below it are written ``enrichment.keywords`` and so on."""
+
+    def flat(self) -> dict[str, Any]:
+        """Return every option by its key, as people write it: ``enrichment.keywords``."""
+        return _flat(self.model_dump(mode="json"), type(self))
 
     def updated(self, changes: dict[str, Any]) -> CollectionConfig:
         """Return a copy with ``changes`` validated and applied; None restores a default.
@@ -41,7 +107,7 @@ class CollectionConfig(BaseModel):
         Raises:
             PermanentError: of kind ``invalid_option``, naming the nearest known key.
         """
-        known = type(self).model_fields
+        known = self.flat()
         for key in changes:
             if key not in known:
                 nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
@@ -49,17 +115,40 @@ class CollectionConfig(BaseModel):
                     ErrorKind.INVALID_OPTION,
                     f"unknown collection option {key!r}; did you mean {nearest!r}?",
                 )
-        merged = self.model_dump(exclude_unset=True) | changes
+        merged = _flat(self.model_dump(mode="json", exclude_unset=True), type(self)) | changes
         try:
-            return CollectionConfig.model_validate(
-                {key: value for key, value in merged.items() if value is not None}
-            )
+            return CollectionConfig.model_validate(_nested(merged))
         except ValidationError as error:
             first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
             raise PermanentError(
                 ErrorKind.INVALID_OPTION,
-                f"collection option {first['loc'][0]!r}: {first['msg']} (got {first['input']!r})",
+                f"collection option {key!r}: {first['msg']} (got {first['input']!r})",
             ) from error
+
+
+def _flat(values: dict[str, Any], form: type[BaseModel]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        group = form.model_fields[key].annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            flat |= {f"{key}.{inner}": each for inner, each in _flat(value, group).items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _nested(flat: dict[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        if value is None:
+            continue
+        *groups, last = key.split(".")
+        inner = nested
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[last] = value
+    return nested
 
 
 @dataclass(frozen=True)

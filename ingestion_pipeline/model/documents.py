@@ -13,6 +13,7 @@ from enum import StrEnum
 from pydantic import BaseModel
 
 from ingestion_pipeline.errors import ErrorKind
+from ingestion_pipeline.model.collections import ParserKind
 
 
 class Stage(StrEnum):
@@ -21,6 +22,7 @@ class Stage(StrEnum):
     SOURCED = "sourced"
     PARSED = "parsed"
     CHUNKED = "chunked"
+    ENRICHED = "enriched"
     EMBEDDED = "embedded"
     INDEXED = "indexed"
 
@@ -59,8 +61,9 @@ class Document:
     ``sha256`` is the document's *version*: the hash of its bytes, None until they were fetched.
     ``object_key`` says where the bytes are stored; ``fetch`` that they are to be fetched from
     ``uri`` first. ``force`` asks for work although nothing changed. ``confirmed`` is the version
-    that a person said to go on with in spite of doubts. ``stages`` maps each finished stage to the
-    fingerprint of its stored result.
+    that a person said to go on with in spite of doubts. ``parent_id`` is the document that it is
+    attached to; ``parser`` its kind, where that is not the collection's. ``stages`` maps each
+    finished stage to the fingerprint of its stored result.
     """
 
     document_id: str
@@ -71,6 +74,8 @@ class Document:
     updated_at: float
     sha256: str | None = None
     object_key: str | None = None
+    parent_id: str | None = None
+    parser: ParserKind | None = None
     fetch: bool = False
     media_type: str | None = None
     bytes: int | None = None

@@ -26,7 +26,11 @@ class HitKind(StrEnum):
 
 
 class Hit(BaseModel):
-    """One search result; a higher ``score`` is better, comparable within one answer only."""
+    """One search result; a higher ``score`` is better, comparable within one answer only.
+
+    ``text`` is the chunk's, or that of its parent, the longer passage that ``parent_id`` names.
+    ``pictures`` are the ids of the pictures that the chunk shows.
+    """
 
     chunk_id: str
     document_id: str
@@ -37,3 +41,7 @@ class Hit(BaseModel):
     pages: list[int]
     heading_path: list[str]
     sources: list[str]
+    parent_id: str | None = None
+    pictures: list[str] = []
+    keywords: list[str] = []
+    tags: list[str] = []

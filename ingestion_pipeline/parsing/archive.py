@@ -41,7 +41,7 @@ class Archive:
         self._names = frozenset(self._zip.namelist())
         # No member gives more than it declares: the zipfile module stops reading there.
         unpacked = sum(member.file_size for member in self._zip.infolist())
-        if unpacked > min(_MOST_BYTES, max(_NO_BOMB, _MOST_GROWTH * len(data))):
+        if unpacked > most_unpacked(len(data)):
             raise PermanentError(
                 ErrorKind.TOO_LARGE,
                 f"the file unpacks from {len(data):,} to {unpacked:,} bytes, as no document does; "
@@ -96,6 +96,11 @@ class Archive:
         """Return the part of an Office document that the others belong to."""
         targets = (target for kind, target in self.relations("").values() if kind == _MAIN)
         return next(targets, otherwise)
+
+
+def most_unpacked(packed: int) -> int:
+    """Return how many bytes may come out of ``packed`` bytes; more is a bomb."""
+    return min(_MOST_BYTES, max(_NO_BOMB, _MOST_GROWTH * packed))
 
 
 def resolve(folder: str, target: str) -> str:

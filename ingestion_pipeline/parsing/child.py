@@ -19,9 +19,9 @@ from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing.factory import parse
 from ingestion_pipeline.parsing.protocol import (
     OUT_OF_MEMORY,
-    REPLY,
     Failure,
     Reply,
+    frames,
     read_frame,
     write_frame,
 )
@@ -51,7 +51,8 @@ def serve(parse_one: Parse, arguments: Sequence[str]) -> None:
             return
         reply = _answer(parse_one, data, name.decode(), password.decode() or None)
         del data, password
-        write_frame(replies, REPLY.dump_json(reply))
+        _send(replies, reply)
+        del reply
 
 
 def _die_with(parent: int) -> None:
@@ -91,6 +92,11 @@ def _answer(parse_one: Parse, data: bytes, name: str, password: str | None) -> R
         transient = isinstance(error, TransientError)
         asks = error.asks if isinstance(error, InputNeededError) else None
         return Reply(failure=Failure(error.kind, error.message, transient, asks))
+
+
+def _send(replies: BinaryIO, reply: Reply) -> None:
+    for frame in frames(reply):
+        write_frame(replies, frame)
 
 
 if __name__ == "__main__":

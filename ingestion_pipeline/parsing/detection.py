@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import json
 import re
+import struct
 import zipfile
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import PurePath
 
@@ -24,9 +26,11 @@ class FileType(StrEnum):
     MARKDOWN = "text/markdown"
     HTML = "text/html"
     PDF = "application/pdf"
+    DOC = "application/msword"
     DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
     ODT = "application/vnd.oasis.opendocument.text"
     RTF = "application/rtf"
+    PPT = "application/vnd.ms-powerpoint"
     PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
     XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     XLS = "application/vnd.ms-excel"
@@ -35,17 +39,30 @@ class FileType(StrEnum):
     TSV = "text/tab-separated-values"
     EPUB = "application/epub+zip"
     EML = "message/rfc822"
+    MSG = "application/vnd.ms-outlook"
+    ZIP = "application/zip"
+    TAR = "application/x-tar"
+    GZIP = "application/gzip"
     XML = "application/xml"
     JSON = "application/json"
     JSON_LINES = "application/jsonl"
     RST = "text/x-rst"
     ORG = "text/org"
+    PNG = "image/png"
+    JPEG = "image/jpeg"
+    TIFF = "image/tiff"
+    BMP = "image/bmp"
+    GIF = "image/gif"
+    WEBP = "image/webp"
+    AVIF = "image/avif"
+    HEIC = "image/heic"
 
 
 SUPPORTED = (
-    "PDF, Word (.docx), OpenDocument (.odt, .ods), RTF, PowerPoint (.pptx), Excel (.xlsx, .xls), "
-    "CSV, TSV, EPUB, e-mail (.eml), HTML, XML, JSON, JSON Lines, Markdown, reStructuredText, Org "
-    "and plain text"
+    "PDF, Word (.docx, .doc), OpenDocument (.odt, .ods), RTF, PowerPoint (.pptx, .ppt), "
+    "Excel (.xlsx, .xls), CSV, TSV, EPUB, e-mail (.eml, .msg), HTML, XML, JSON, JSON Lines, "
+    "Markdown, reStructuredText, Org, plain text, pictures (.png, "
+    ".jpeg, .tiff, .bmp, .gif, .webp, .avif, .heic), and archives (.zip, .tar, .gz)"
 )
 
 _SAMPLE_BYTES = 64 * 1024
@@ -54,37 +71,35 @@ _MOST_CONTROLS = 0.03
 """Largest share of control characters in text; in compressed or random bytes it is 11 %."""
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\x89PNG", "a PNG image"),
-    (0, b"\xff\xd8\xff", "a JPEG image"),
-    (0, b"GIF8", "a GIF image"),
-    (0, b"II*\0", "a TIFF image"),
-    (0, b"MM\0*", "a TIFF image"),
     (0, b"\0\0\1\0", "an icon"),
-    (8, b"WEBP", "a WebP image"),
     (8, b"WAVE", "WAVE audio"),
     (8, b"AVI ", "an AVI video"),
-    (4, b"ftyphei", "a HEIC image"),
-    (4, b"ftypmif1", "a HEIC image"),
-    (4, b"ftypavif", "an AVIF image"),
     (4, b"ftyp", "an MP4 or QuickTime video"),
     (0, b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
     (0, b"ID3", "MP3 audio"),
     (0, b"OggS", "Ogg audio"),
     (0, b"fLaC", "FLAC audio"),
-    (0, b"\x1f\x8b", "a gzip archive"),
     (0, b"BZh", "a bzip2 archive"),
     (0, b"\xfd7zXZ\0", "an xz archive"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (0, b"Rar!\x1a", "a RAR archive"),
     (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
-    (257, b"ustar", "a tar archive"),
     (0, b"\x7fELF", "an executable"),
     (0, b"\xca\xfe\xba\xbe", "an executable"),
     (0, b"SQLite format 3\0", "an SQLite database"),
     (0, b"PAR1", "a Parquet file"),
     (0, b"%!PS", "a PostScript document"),
 )
-_BITMAP = re.compile(rb"BM.{4}\0{4}", re.DOTALL)
+_PICTURES: tuple[tuple[re.Pattern[bytes], FileType], ...] = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), FileType.PNG),
+    (re.compile(rb"\xff\xd8\xff"), FileType.JPEG),
+    (re.compile(rb"II[*+]\0|MM\0[*+]"), FileType.TIFF),
+    (re.compile(rb"GIF8[79]a"), FileType.GIF),
+    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), FileType.WEBP),
+    (re.compile(rb".{4}ftyp(?:avif|avis)", re.DOTALL), FileType.AVIF),
+    (re.compile(rb".{4}ftyp(?:hei[cxms]|hevc|mif1)", re.DOTALL), FileType.HEIC),
+    (re.compile(rb"BM.{4}\0{4}", re.DOTALL), FileType.BMP),
+)
 
 _OFFICE_MEMBERS: tuple[tuple[str, bytes, FileType], ...] = (
     ("word/document.xml", b"wordprocessingml", FileType.DOCX),
@@ -101,15 +116,22 @@ _ZIP_KINDS: tuple[tuple[str, str], ...] = (
     ("xl/workbook.bin", "a binary Excel workbook (.xlsb)"),
     ("ppt/", "a PowerPoint file without slides"),
     ("visio/", "a Visio drawing"),
-    ("content.xml", "an OpenDocument file"),
 )
+"""What else Office packs into ZIP containers, by a member."""
+_ZIP_SIGNS = frozenset({"[Content_Types].xml", "_rels/.rels", "mimetype", "META-INF/manifest.xml"})
+"""Members that only containers of documents have; their parts alone are nothing to read."""
+_ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+"""Of an archive with members, and of one without."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_OLE_STREAMS: tuple[tuple[str, str], ...] = (
-    ("WordDocument", "a Word 97-2003 (.doc) document"),
-    ("PowerPoint Document", "a PowerPoint 97-2003 (.ppt) presentation"),
-    ("__substg1.0_", "an Outlook (.msg) message"),
+_OLE_STREAMS: tuple[tuple[str, FileType], ...] = (
+    ("__properties_version1.0", FileType.MSG),
+    ("WordDocument", FileType.DOC),
+    ("PowerPoint Document", FileType.PPT),
+    ("Workbook", FileType.XLS),
+    ("Book", FileType.XLS),
 )
-_OLE_WORKBOOKS = ("Workbook", "Book\0")
+"""The stream at the top that each format has; objects of the others may lie further down."""
+_TAR_MARK, _TAR_MARK_AT = b"ustar", 257
 
 _HTML_NAMES = frozenset({".html", ".htm", ".xhtml", ".shtml"})
 _PREAMBLE = re.compile(r"\A(?:\s+|<\?xml[^>]*>|<!--.*?-->)*", re.DOTALL)
@@ -158,16 +180,27 @@ def detect(data: bytes, name: str) -> FileType:
         raise PermanentError(ErrorKind.EMPTY, "the file is empty (0 bytes)")
     if _is_pdf(data):
         return FileType.PDF
-    if data.startswith(b"PK\x03\x04"):
+    if data.startswith(_ZIP_STARTS):
         return _detect_in_zip(data)
+    if data.startswith(b"\x1f\x8b"):
+        return FileType.GZIP
+    if is_tar(data):
+        return FileType.TAR
     if data.startswith(_OLE):
         return _detect_in_ole(data)
     if data.startswith(b"{\\rtf"):
         return FileType.RTF
+    if picture := next((kind for start, kind in _PICTURES if start.match(data)), None):
+        return picture
     _refuse_signatures(data)
     if not _is_text(data):
         raise _unsupported("binary data of an unknown kind")
     return _detect_among_texts(data, PurePath(name).suffix.lower())
+
+
+def is_tar(data: bytes) -> bool:
+    """Whether ``data`` is a tar archive."""
+    return data.startswith(_TAR_MARK, _TAR_MARK_AT)
 
 
 def _unsupported(what: str) -> PermanentError:
@@ -194,8 +227,16 @@ def _detect_in_zip(data: bytes) -> FileType:
         raise PermanentError(
             ErrorKind.BROKEN, f"the file is a damaged ZIP container ({error}); export it again"
         ) from error
+    file_type = _document_in_zip(members, types, mimetype)
+    if file_type is None:
+        return FileType.ZIP
     if encrypted:
         raise _protected("the ZIP container")
+    return file_type
+
+
+def _document_in_zip(members: Sequence[str], types: bytes, mimetype: bytes) -> FileType | None:
+    """Return what document a container is, None for an archive of files."""
     for main, content_type, file_type in _OFFICE_MEMBERS:
         if main in members or content_type in types:
             return file_type
@@ -204,10 +245,14 @@ def _detect_in_zip(data: bytes) -> FileType:
             return file_type
     if "META-INF/container.xml" in members:
         return FileType.EPUB
+    if not _ZIP_SIGNS.intersection(members):
+        return None
+    if mimetype.startswith(b"application/vnd.oasis.opendocument."):
+        raise _unsupported("an OpenDocument file")
     for start, what in _ZIP_KINDS:
         if any(member.startswith(start) for member in members):
             raise _unsupported(what)
-    raise _unsupported("a ZIP archive")
+    raise _unsupported("a document in a ZIP container of an unknown kind, or damaged")
 
 
 def _head(archive: zipfile.ZipFile, member: str) -> bytes:
@@ -228,22 +273,31 @@ def _protected(what: str) -> PermanentError:
 
 
 def _detect_in_ole(data: bytes) -> FileType:
-    if "EncryptedPackage".encode("utf-16-le") in data:
+    streams = _ole_streams(data)
+    if "encryptedpackage" in streams:
         raise _protected("the Office document")
-    for stream, what in _OLE_STREAMS:
-        if stream.encode("utf-16-le") in data:
-            raise _unsupported(what)
-    if any(stream.encode("utf-16-le") in data for stream in _OLE_WORKBOOKS):
-        return FileType.XLS
+    for stream, file_type in _OLE_STREAMS:
+        if stream.lower() in streams:
+            return file_type
     raise _unsupported("an OLE container (an old Office format)")
+
+
+def _ole_streams(data: bytes) -> set[str]:
+    """Return what streams are at the top, in lower case; if it is damaged, those it mentions."""
+    import olefile
+
+    try:
+        with olefile.OleFileIO(io.BytesIO(data)) as ole:
+            return {path[0].lower() for path in ole.listdir() if len(path) == 1}
+    except (OSError, ValueError, IndexError, struct.error, RecursionError):
+        names = ("EncryptedPackage", *(stream for stream, _ in _OLE_STREAMS))
+        return {name.lower() for name in names if f"{name}\0".encode("utf-16-le") in data}
 
 
 def _refuse_signatures(data: bytes) -> None:
     for offset, signature, what in _SIGNATURES:
         if data.startswith(signature, offset):
             raise _unsupported(what)
-    if _BITMAP.match(data):
-        raise _unsupported("a BMP image")
 
 
 def _is_text(data: bytes) -> bool:

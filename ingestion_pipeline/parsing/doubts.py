@@ -1,7 +1,8 @@
 """Whether a person should look at what was parsed before anybody searches it.
 
-Two doubts: most pages are scans, and the text looks like rubbish (broken font maps, text read in
-the wrong encoding). Each rule looks for what one kind of damage leaves behind and what no language,
+Two doubts: most pages are scans that could not be read, and the text looks like rubbish (broken
+font maps, text read in the wrong encoding). Pictures without text leave no doubt: nobody could
+find them. Each rule looks for what one kind of damage leaves behind and what no language,
 formula, table or program has, so that good documents pass; each share has a margin to the worst
 good document that was measured.
 
@@ -20,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from functools import cache, lru_cache
 
-from ingestion_pipeline.errors import Ask, ErrorKind, InputNeededError
+from ingestion_pipeline.errors import Ask, ErrorKind, InputNeededError, PermanentError
 from ingestion_pipeline.model.elements import ElementCategory, ParsedDocument
 
 _SAMPLE = 200_000
@@ -78,18 +79,25 @@ _SCRIPTS = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARABIC", "HEBREW", "THAI", 
 """Scripts that do not stand in one word with each other."""
 
 
-def doubt(parsed: ParsedDocument, name: str) -> InputNeededError | None:
+def doubt(parsed: ParsedDocument, name: str) -> PermanentError | None:
     """Return the question whether to go on with a document, None if there is no doubt.
 
     Args:
-        parsed: The document.
+        parsed: The document; its pictures are described by now, if they are to be.
         name: The file's name, for the question.
 
     Returns:
-        An error that asks ``GO_ON``: ``empty`` for scans, ``broken`` for rubbish.
+        An error that asks ``GO_ON``: ``empty`` for scans, ``broken`` for rubbish. One that asks
+        nothing, ``empty``, for pictures without any text.
     """
     if parsed.scanned_pages > len({element.page for element in parsed.elements}):
         return InputNeededError(ErrorKind.EMPTY, _scanned(parsed, name), Ask.GO_ON)
+    if parsed.pictures and not parsed.elements and not parsed.attachments:
+        return PermanentError(
+            ErrorKind.EMPTY,
+            f"{_shown(parsed, name)} no text; configure a model that describes pictures, or ingest "
+            "a text about them",
+        )
     if reason := _rubbish(parsed):
         return InputNeededError(
             ErrorKind.BROKEN,
@@ -100,12 +108,18 @@ def doubt(parsed: ParsedDocument, name: str) -> InputNeededError | None:
     return None
 
 
+def _shown(parsed: ParsedDocument, name: str) -> str:
+    if parsed.media_type.startswith("image/") and len(parsed.pictures) == 1:
+        return f"the picture {name} holds"
+    return f"the pictures in {name} hold"
+
+
 def _scanned(parsed: ParsedDocument, name: str) -> str:
     gives = "the text of the other pages alone" if parsed.elements else "a document without text"
     return (
         f"{parsed.scanned_pages} of {parsed.pages} pages of {name} are scans without text, and no "
-        f"text recognition (OCR) is installed: go on to get {gives}, or cancel and ingest a copy "
-        "with a text layer"
+        f"text recognition (OCR) is installed: go on to get {gives}, or cancel, install "
+        "ingestion-pipeline[ocr] and ingest it again"
     )
 
 

@@ -93,7 +93,7 @@ def _fitting(data: bytes, declared: str) -> str | None:
     name = declared.strip().lower()
     try:
         name = codecs.lookup(_ALIASES.get(name, name)).name
-    except LookupError:
+    except (LookupError, ValueError):  # the latter for a name with a zero byte
         return None
     name = _SUPERSETS.get(name, name)
     if name.startswith(("utf-16", "utf-32")):

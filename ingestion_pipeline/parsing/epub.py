@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
@@ -16,6 +18,7 @@ from ingestion_pipeline.parsing.archive import Archive, resolve
 from ingestion_pipeline.parsing.builder import DocumentBuilder
 from ingestion_pipeline.parsing.detection import FileType
 from ingestion_pipeline.parsing.html import add_html, decode_html
+from ingestion_pipeline.parsing.pictures import data_uri
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -50,7 +53,8 @@ def parse_epub(data: bytes) -> ParsedDocument:
                 raise PermanentError(
                     ErrorKind.ENCRYPTED, "the book is protected against copying (DRM)"
                 )
-            _add_page(decode_html(archive.read(page)), labels.get(page), builder)
+            picture = partial(_picture, archive, posixpath.dirname(page))
+            _add_page(decode_html(archive.read(page)), labels.get(page), builder, picture)
     title = package.findtext(f".//{_DC_TITLE}")
     return builder.document(FileType.EPUB, title=title)
 
@@ -107,7 +111,14 @@ def _ncx(archive: Archive, part: str) -> list[tuple[str, str]]:
     ]
 
 
-def _add_page(source: str, label: str | None, builder: DocumentBuilder) -> None:
+def _picture(archive: Archive, folder: str, uri: str) -> bytes:
+    """Return the bytes of a picture that a page in ``folder`` shows."""
+    return data_uri(uri) or archive.read(resolve(folder, uri))
+
+
+def _add_page(
+    source: str, label: str | None, builder: DocumentBuilder, picture: Callable[[str], bytes]
+) -> None:
     if label and not _HEADING.search(source):
         builder.heading(label, level=1)
-    add_html(source, builder)
+    add_html(source, builder, picture)

@@ -6,6 +6,7 @@ Belongs here: which parser reads which format. Does not belong here: isolation (
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
@@ -17,8 +18,11 @@ from ingestion_pipeline.parsing.docx import parse_docx
 from ingestion_pipeline.parsing.eml import parse_eml
 from ingestion_pipeline.parsing.epub import parse_epub
 from ingestion_pipeline.parsing.html import parse_html
+from ingestion_pipeline.parsing.image import FORMATS, parse_image
 from ingestion_pipeline.parsing.json import parse_json, parse_json_lines
+from ingestion_pipeline.parsing.legacy_office import parse_doc, parse_ppt
 from ingestion_pipeline.parsing.markdown import parse_markdown
+from ingestion_pipeline.parsing.msg import parse_msg
 from ingestion_pipeline.parsing.odf import parse_ods, parse_odt
 from ingestion_pipeline.parsing.org import parse_org
 from ingestion_pipeline.parsing.pdf import parse_pdf
@@ -26,9 +30,11 @@ from ingestion_pipeline.parsing.plain_text import parse_plain_text
 from ingestion_pipeline.parsing.pptx import parse_pptx
 from ingestion_pipeline.parsing.rst import parse_rst
 from ingestion_pipeline.parsing.rtf import parse_rtf
+from ingestion_pipeline.parsing.tar import parse_gzip, parse_tar
 from ingestion_pipeline.parsing.xls import parse_xls
 from ingestion_pipeline.parsing.xlsx import parse_xlsx
 from ingestion_pipeline.parsing.xml import parse_xml
+from ingestion_pipeline.parsing.zip import parse_zip
 
 _LONGEST_REASON = 300
 
@@ -40,9 +46,11 @@ PARSERS: Mapping[FileType, Parser] = MappingProxyType(
         FileType.PLAIN_TEXT: parse_plain_text,
         FileType.MARKDOWN: parse_markdown,
         FileType.HTML: parse_html,
+        FileType.DOC: parse_doc,
         FileType.DOCX: parse_docx,
         FileType.ODT: parse_odt,
         FileType.RTF: parse_rtf,
+        FileType.PPT: parse_ppt,
         FileType.PPTX: parse_pptx,
         FileType.XLSX: parse_xlsx,
         FileType.XLS: parse_xls,
@@ -51,14 +59,17 @@ PARSERS: Mapping[FileType, Parser] = MappingProxyType(
         FileType.TSV: parse_tsv,
         FileType.EPUB: parse_epub,
         FileType.EML: parse_eml,
+        FileType.MSG: parse_msg,
+        FileType.TAR: parse_tar,
         FileType.XML: parse_xml,
         FileType.JSON: parse_json,
         FileType.JSON_LINES: parse_json_lines,
         FileType.RST: parse_rst,
         FileType.ORG: parse_org,
+        **{picture: partial(parse_image, file_type=picture) for picture in FORMATS},
     }
 )
-"""Of all formats but PDF."""
+"""Of all formats that are read from their bytes alone."""
 
 
 def parse(data: bytes, name: str, password: str | None = None) -> ParsedDocument:
@@ -70,15 +81,15 @@ def parse(data: bytes, name: str, password: str | None = None) -> ParsedDocument
         password: Opens the document if it is encrypted; of no account if it is not.
 
     Returns:
-        The document. It has at least one element or scanned page.
+        The document. It has at least one element, scanned page, picture or attachment.
 
     Raises:
         InputNeededError: ``encrypted`` where a password would help.
-        PermanentError: ``empty``, ``unsupported``, ``encrypted`` or ``broken``.
+        PermanentError: ``empty``, ``unsupported``, ``encrypted``, ``broken`` or ``too_large``.
         MemoryError: As it is; only the caller knows what the limit was.
     """
     try:
-        document = _read(detect(data, name), data, password)
+        document = _read(detect(data, name), data, name, password)
     except (IngestError, MemoryError):
         raise
     except Exception as error:
@@ -86,13 +97,20 @@ def parse(data: bytes, name: str, password: str | None = None) -> ParsedDocument
         raise PermanentError(
             ErrorKind.BROKEN, f"the file cannot be read ({reason}); save it again and retry"
         ) from error
-    if not document.elements and not document.scanned_pages:
+    if not (
+        document.elements or document.scanned_pages or document.pictures or document.attachments
+    ):
         raise PermanentError(ErrorKind.EMPTY, "the file holds no text")
     return document
 
 
-def _read(file_type: FileType, data: bytes, password: str | None) -> ParsedDocument:
-    """Read one format; none but PDF has passwords that we know how to use."""
-    if file_type is FileType.PDF:
-        return parse_pdf(data, password)
+def _read(file_type: FileType, data: bytes, name: str, password: str | None) -> ParsedDocument:
+    """Read one format, with what it needs besides the bytes."""
+    match file_type:
+        case FileType.PDF:
+            return parse_pdf(data, password)
+        case FileType.ZIP:
+            return parse_zip(data, password)
+        case FileType.GZIP:
+            return parse_gzip(data, name)
     return PARSERS[file_type](data)

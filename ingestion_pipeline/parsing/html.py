@@ -1,13 +1,14 @@
 """HTML: what a reader would see of the page's content.
 
-Nothing is fetched and no entity beyond HTML's own is resolved. Scripts, styles, navigation,
-forms and hidden parts are no content; neither are a page's own header and footer, unless
-nothing would be left.
+Nothing is fetched and no entity beyond HTML's own is resolved: pictures are those that the page
+holds itself. Scripts, styles, navigation, forms and hidden parts are no content; neither are a
+page's own header and footer, unless nothing would be left.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.model.elements import ElementCategory, ParsedDocument
@@ -15,6 +16,7 @@ from ingestion_pipeline.parsing.builder import DocumentBuilder
 from ingestion_pipeline.parsing.cleaning import clean, one_line
 from ingestion_pipeline.parsing.detection import FileType
 from ingestion_pipeline.parsing.encoding import decode
+from ingestion_pipeline.parsing.pictures import data_uri
 from ingestion_pipeline.parsing.tables import Cell
 
 if TYPE_CHECKING:
@@ -61,8 +63,13 @@ def decode_html(data: bytes, declared: str | None = None) -> str:
     return clean(decode(data, declared or (found[1].decode("ascii") if found else None)))
 
 
-def add_html(source: str, builder: DocumentBuilder) -> _Element | None:
-    """Add the content of a page or fragment; returns its root, None where it holds no markup."""
+def add_html(
+    source: str, builder: DocumentBuilder, picture: Callable[[str], bytes] = data_uri
+) -> _Element | None:
+    """Add the content of a page or fragment; returns its root, None where it holds no markup.
+
+    ``picture`` returns the bytes of the picture that a URI names, nothing where there is none.
+    """
     from lxml import etree
 
     parser = etree.HTMLParser(
@@ -74,8 +81,8 @@ def add_html(source: str, builder: DocumentBuilder) -> _Element | None:
         return None
     if root is None:
         return None
-    if not _Walk(builder).add(root, keep_frame=False):
-        _Walk(builder).add(root, keep_frame=True)
+    if not _Walk(builder, picture).add(root, keep_frame=False):
+        _Walk(builder, picture).add(root, keep_frame=True)
     return root
 
 
@@ -85,10 +92,12 @@ class _Walk:
     The walk follows events instead of calling itself, for pages nest deeper than Python may.
     """
 
-    def __init__(self, builder: DocumentBuilder) -> None:
+    def __init__(self, builder: DocumentBuilder, picture: Callable[[str], bytes]) -> None:
         self._builder = builder
+        self._picture = picture
         self._blocks: list[str] = []
         self._text: list[str] = []
+        self._pictures: list[tuple[bytes, str]] = []
         self._added = False
 
     def add(self, root: _Element, *, keep_frame: bool) -> bool:
@@ -139,7 +148,7 @@ class _Walk:
         elif tag == "br":
             self._text.append("\n")
         elif tag == "img":
-            self._append(f" {element.get('alt') or ''} ")
+            self._show(element)
         self._append(element.text)
 
     def _end(self, element: _Element) -> None:
@@ -147,18 +156,38 @@ class _Walk:
             self._flush()
             self._blocks.pop()
 
+    def _show(self, image: _Element) -> None:
+        """Take a picture up; what it shows stands in the text around it."""
+        text = image.get("alt") or ""
+        if data := self._picture(image.get("src") or ""):
+            self._pictures.append((data, text))
+        self._append(f" {text} ")
+
     def _append(self, text: str | None) -> None:
         if text:
             self._text.append(text if "pre" in self._blocks else _WHITE_SPACE.sub(" ", text))
 
     def _flush(self) -> None:
         text = "".join(self._text)
+        pictures = self._pictures[:]
         self._text.clear()
+        self._pictures.clear()
+        alone = len(pictures) == 1 and text.split() == pictures[0][1].split()
+        if alone and self._builder.picture(*pictures[0]):
+            self._added = True
+            return
+        self._add_block(text)
+        for data, _ in pictures:
+            self._added |= self._builder.picture(data)
+
+    def _add_block(self, text: str) -> None:
         if not text.strip():
             return
         self._added = True
         kind = next((tag for tag in reversed(self._blocks) if tag in _KINDS), "p")
-        if kind in _HEADINGS:
+        if kind == "figcaption":
+            self._builder.caption(text)
+        elif kind in _HEADINGS:
             self._builder.heading(text, _HEADINGS[kind])
         elif kind == "pre":
             self._builder.text(ElementCategory.CODE_SNIPPET, text)
@@ -172,6 +201,7 @@ _KINDS = {
     **dict.fromkeys(_HEADINGS, ElementCategory.TITLE),
     "pre": ElementCategory.CODE_SNIPPET,
     "li": ElementCategory.LIST_ITEM,
+    "figcaption": ElementCategory.IMAGE,
     "p": ElementCategory.NARRATIVE_TEXT,
 }
 

@@ -13,6 +13,7 @@ from ingestion_pipeline.parsing.cleaning import clean
 from ingestion_pipeline.parsing.detection import FileType
 from ingestion_pipeline.parsing.encoding import decode
 from ingestion_pipeline.parsing.html import add_html
+from ingestion_pipeline.parsing.pictures import data_uri
 from ingestion_pipeline.parsing.tables import Cell
 
 if TYPE_CHECKING:
@@ -63,11 +64,19 @@ def _add_blocks(tokens: Sequence[Token], builder: DocumentBuilder) -> None:
                     ElementCategory.LIST_ITEM if list_depth else ElementCategory.NARRATIVE_TEXT
                 )
                 builder.text(category, _plain(token))
+                _add_pictures(token, builder)
             case "fence" | "code_block":
                 builder.text(ElementCategory.CODE_SNIPPET, token.content)
             case "html_block":
                 add_html(token.content, builder)
         position += 1
+
+
+def _add_pictures(token: Token, builder: DocumentBuilder) -> None:
+    """Add the pictures that the text holds itself; what they show stands in it."""
+    for child in token.children or ():
+        if child.type == "image" and (data := data_uri(str(child.attrs.get("src", "")))):
+            builder.picture(data)
 
 
 def _closing(tokens: Sequence[Token], start: int) -> int:

@@ -1,7 +1,7 @@
 """OpenDocument texts (.odt) and spreadsheets (.ods), read from their XML.
 
-Read: body, tables, text boxes, notes, with tracked changes accepted; of spreadsheets, what cells
-show. Not read: page headers and footers, comments, hidden sheets, charts.
+Read: body, tables, text boxes, notes, pictures, with tracked changes accepted; of spreadsheets,
+what cells show. Not read: page headers and footers, comments, hidden sheets, charts.
 """
 
 from __future__ import annotations
@@ -26,12 +26,18 @@ _STYLE = f"{{{_OASIS}:style:1.0}}"
 _TEXT = f"{{{_OASIS}:text:1.0}}"
 _TABLE = f"{{{_OASIS}:table:1.0}}"
 _DRAW = f"{{{_OASIS}:drawing:1.0}}"
+_SVG = f"{{{_OASIS}:svg-compatible:1.0}}"
+_XLINK = "{http://www.w3.org/1999/xlink}"
 _DC_TITLE = "{http://purl.org/dc/elements/1.1/}title"
 
 _SIGNS = {f"{_TEXT}tab": "\t", f"{_TEXT}line-break": "\n"}
 _BOX = f"{_DRAW}text-box"
 _NOTE = f"{_TEXT}note-body"
-_NOT_INLINE = frozenset({_BOX, f"{_TEXT}note", f"{_OFFICE}annotation", f"{_TEXT}tracked-changes"})
+_FRAME = f"{_DRAW}frame"
+_SAID = (f"{_SVG}desc", f"{_SVG}title")
+_NOT_INLINE = frozenset(
+    {_BOX, f"{_TEXT}note", f"{_OFFICE}annotation", f"{_TEXT}tracked-changes", *_SAID}
+)
 _NO_CONTENT = frozenset(
     {f"{_TEXT}tracked-changes", f"{_OFFICE}forms", f"{_OFFICE}annotation"}
     | {f"{_TEXT}{kind}-source" for kind in ("table-of-content", "alphabetical-index")}
@@ -45,8 +51,8 @@ def parse_odt(data: bytes) -> ParsedDocument:
     with Archive(data) as archive:
         content, title = _content(archive)
         styles = _titles(archive.xml("styles.xml")) | _titles(content)
-    reader = _Reader(styles)
-    reader.blocks(content.find(f"{_OFFICE}body/{_OFFICE}text"))
+        reader = _Reader(archive, styles)
+        reader.blocks(content.find(f"{_OFFICE}body/{_OFFICE}text"))
     return reader.builder.document(FileType.ODT, title=title or reader.title)
 
 
@@ -103,9 +109,10 @@ def _titles(root: _Element | None) -> set[str]:
 class _Reader:
     """Walks a text in reading order; XML nests at most 256 deep, so it may call itself."""
 
-    def __init__(self, titles: set[str]) -> None:
+    def __init__(self, archive: Archive, titles: set[str]) -> None:
         self.builder = DocumentBuilder()
         self.title: str | None = None
+        self._archive = archive
         self._titles = titles
 
     def blocks(
@@ -121,6 +128,9 @@ class _Reader:
                 self.blocks(element, ElementCategory.LIST_ITEM)
             elif element.tag == f"{_TABLE}table":
                 self._table(element)
+            elif element.tag == _FRAME:
+                self._picture(element)
+                self.blocks(element, category)
             elif element.tag not in _NO_CONTENT:
                 self.blocks(element, category)
 
@@ -136,6 +146,7 @@ class _Reader:
             self.builder.heading(text, level=1)
         else:
             self.builder.text(category, text)
+        self._pictures(paragraph)
         for box in _outermost(paragraph, frozenset({_BOX, _NOTE})):
             self.blocks(box)
 
@@ -151,6 +162,20 @@ class _Reader:
                 for row, is_header in _rows(table)
             ]
         )
+        self._pictures(table)
+
+    def _pictures(self, parent: _Element) -> None:
+        """Add the pictures anchored in a paragraph or table, without those in text boxes."""
+        for frame in _outermost(parent, frozenset({_FRAME})):
+            self._picture(frame)
+
+    def _picture(self, frame: _Element) -> None:
+        """Add the first picture in a frame that can be kept; the others show the same."""
+        text = next(filter(None, map(frame.findtext, _SAID)), "")
+        for image in frame.iterfind(f"{_DRAW}image"):
+            part = image.get(f"{_XLINK}href", "").removeprefix("./")
+            if self.builder.picture(self._archive.read(part), text):
+                return
 
 
 def _outermost(parent: _Element, tags: frozenset[str]) -> Iterator[_Element]:

@@ -33,7 +33,13 @@ from ingestion_pipeline.errors import (
     TransientError,
 )
 from ingestion_pipeline.model.elements import ParsedDocument
-from ingestion_pipeline.parsing.protocol import LENGTH, OUT_OF_MEMORY, REPLY, Failure, Reply
+from ingestion_pipeline.parsing.protocol import (
+    LENGTH,
+    OUT_OF_MEMORY,
+    Failure,
+    Reply,
+    read_reply,
+)
 from ingestion_pipeline.settings import untracked_environment
 
 CHILD = (sys.executable, "-m", "ingestion_pipeline.parsing.child")
@@ -313,7 +319,10 @@ class _Child:
         self._write_frame(name.encode(errors="replace"), deadline)
         self._write_frame((password or "").encode(errors="replace"), deadline)
         self._write_frame(data, deadline)
-        reply = _reply(self._read_frame(deadline))
+        try:
+            reply = read_reply(lambda: self._read_frame(deadline))
+        except ValidationError:
+            return Reply()
         self._documents += 1
         self._bytes += len(data)
         exhausted = reply.failure == OUT_OF_MEMORY
@@ -363,21 +372,16 @@ class _Child:
         return self._read(length, deadline)
 
     def _read(self, length: int, deadline: float) -> bytes:
-        received = bytearray()
-        while len(received) < length:
+        parts: list[bytes] = []
+        missing = length
+        while missing:
             _await(self._replies.fileno(), select.POLLIN, deadline)
-            part = os.read(self._replies.fileno(), min(length - len(received), _READ_BYTES))
+            part = os.read(self._replies.fileno(), min(missing, _READ_BYTES))
             if not part:
                 raise _ChildDiedError
-            received += part
-        return bytes(received)
-
-
-def _reply(payload: bytes) -> Reply:
-    try:
-        return REPLY.validate_json(payload)
-    except ValidationError:
-        return Reply()
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
 
 
 def _await(descriptor: int, event: int, deadline: float) -> None:

@@ -1,7 +1,8 @@
 """PowerPoint presentations (.pptx), read from their XML; a slide is a page.
 
 Read: title first, then shapes in the order of the slide, which is the order they are read aloud
-in; tables, SmartArt, notes. Not read: charts, comments, and what the master repeats on each slide.
+in; tables, SmartArt, pictures, notes. Not read: charts, comments, and what the master repeats on
+each slide.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ def _add_slide(archive: Archive, part: str, page: int, builder: DocumentBuilder)
     for shape in shapes:
         if _name(shape) == "graphicFrame":
             _add_graphic(archive, shape, relations, page, builder)
+        elif _name(shape) == "pic":
+            _add_picture(archive, shape, relations, page, builder)
         else:
             _add_shape(shape, page, builder)
     for kind, target in relations.values():
@@ -79,10 +82,10 @@ def _add_slide(archive: Archive, part: str, page: int, builder: DocumentBuilder)
 
 
 def _shapes(parent: _Element | None) -> Iterator[_Element]:
-    """Yield shapes with text and graphics, those in groups included."""
+    """Yield shapes with text, graphics and pictures, those in groups included."""
     for child in parent if parent is not None else ():
         name = _name(child)
-        if name in {"sp", "graphicFrame"}:
+        if name in {"sp", "graphicFrame", "pic"}:
             yield child
         elif name == "grpSp":
             yield from _shapes(child)
@@ -149,6 +152,21 @@ def _add_graphic(
     points = archive.xml(relations.get(_relation(diagram, "dm"), ("", ""))[1])
     for paragraph in points.iterfind(".//{*}pt/{*}t/{*}p") if points is not None else ():
         builder.text(ElementCategory.LIST_ITEM, _text(paragraph), page)
+
+
+def _add_picture(
+    archive: Archive,
+    shape: _Element,
+    relations: dict[str, tuple[str, str]],
+    page: int,
+    builder: DocumentBuilder,
+) -> None:
+    properties = shape.find("{*}nvPicPr/{*}cNvPr")
+    blip = shape.find("{*}blipFill/{*}blip")
+    if blip is not None:
+        _, part = relations.get(_relation(blip, "embed"), ("", ""))
+        text = properties.get("descr", "") if properties is not None else ""
+        builder.picture(archive.read(part), text, page)
 
 
 def _rows(table: _Element) -> list[list[Cell]]:

@@ -2,14 +2,16 @@
 
 A frame is its length (8 bytes, big-endian) and that many bytes. A child sends an empty frame
 when it is ready. Each document is three frames (name, password, bytes; no password is an empty
-frame) and is answered by one: a ``Reply`` in JSON, so that what comes out of a child that a
-document has taken over is data, never code. No reply holds the password.
+frame) and is answered by a ``Reply`` in JSON, so that what comes out of a child that a document has
+taken over is data, never code. The bytes of its pictures, then those of its attachments, follow in
+a frame each, for as text they would need several times the memory. No reply holds the password.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from pydantic import TypeAdapter
@@ -42,6 +44,35 @@ OUT_OF_MEMORY = Failure(ErrorKind.TOO_LARGE, "out of memory")
 """What a child says that reached its limit; documents can be too large for other reasons, too."""
 
 REPLY = TypeAdapter(Reply)
+
+
+def frames(reply: Reply) -> Iterator[bytes]:
+    """Yield what is sent for a reply: the JSON, then the bytes that are not in it."""
+    document = reply.document
+    if document is None:
+        yield REPLY.dump_json(reply)
+        return
+    pictures = tuple(replace(each, data=b"") for each in document.pictures)
+    attachments = tuple(replace(each, data=b"") for each in document.attachments)
+    light = replace(document, pictures=pictures, attachments=attachments)
+    yield REPLY.dump_json(Reply(document=light))
+    yield from (picture.data for picture in document.pictures)
+    yield from (attachment.data for attachment in document.attachments)
+
+
+def read_reply(next_frame: Callable[[], bytes]) -> Reply:
+    """Put a reply together again.
+
+    Raises:
+        ValidationError: What came is no reply.
+    """
+    reply = REPLY.validate_json(next_frame())
+    document = reply.document
+    if document is None or not (document.pictures or document.attachments):
+        return reply
+    pictures = tuple(replace(each, data=next_frame()) for each in document.pictures)
+    attachments = tuple(replace(each, data=next_frame()) for each in document.attachments)
+    return Reply(document=replace(document, pictures=pictures, attachments=attachments))
 
 
 def read_frame(file: BinaryIO) -> bytes | None:

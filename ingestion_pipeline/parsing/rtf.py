@@ -55,7 +55,14 @@ _HEADING_STYLE = re.compile(r"heading (\d)")
 
 def parse_rtf(data: bytes) -> ParsedDocument:
     """Read a document; it has no pages until it is laid out."""
-    reader = _Reader()
+    builder = DocumentBuilder()
+    title = add_rtf(data, builder)
+    return builder.document(FileType.RTF, title=title)
+
+
+def add_rtf(data: bytes, builder: DocumentBuilder) -> str:
+    """Add the content of a document; returns its title, nothing where it has none."""
+    reader = _Reader(builder)
     source = data.decode("latin-1")
     position = 0
     while match := _TOKEN.search(source, position):
@@ -64,7 +71,7 @@ def parse_rtf(data: bytes) -> ParsedDocument:
             position += max(int(match[2] or 0), 0)
         reader.token(match)
     reader.end()
-    return reader.builder.document(FileType.RTF, title=reader.title.strip())
+    return reader.title.strip()
 
 
 @dataclass
@@ -97,8 +104,8 @@ class _Table:
 class _Reader:
     """Takes one token after the other; groups are a stack, so that none is too deep."""
 
-    def __init__(self) -> None:
-        self.builder = DocumentBuilder()
+    def __init__(self, builder: DocumentBuilder) -> None:
+        self.builder = builder
         self.title = ""
         self._state = _State()
         self._stack: list[_State] = []

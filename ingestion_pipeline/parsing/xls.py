@@ -24,7 +24,11 @@ def parse_xls(data: bytes) -> ParsedDocument:
 
     try:
         book = xlrd.open_workbook(
-            file_contents=data, formatting_info=True, on_demand=True, logfile=io.StringIO()
+            file_contents=_workbook(data),
+            formatting_info=True,
+            on_demand=True,
+            ragged_rows=True,  # a cell in the last corner makes sixteen million otherwise
+            logfile=io.StringIO(),
         )
     except xlrd.XLRDError as error:
         if "encrypted" in str(error):
@@ -44,6 +48,15 @@ def parse_xls(data: bytes) -> ParsedDocument:
         book.unload_sheet(index)
     warnings = [f"hidden sheets were left out: {hidden}"] if hidden else []
     return builder.document(FileType.XLS, warnings=warnings)
+
+
+def _workbook(data: bytes) -> bytes:
+    """Return the stream in the OLE container; ``xlrd`` follows a chain that bites its own tail."""
+    import olefile
+
+    with olefile.OleFileIO(io.BytesIO(data)) as ole:
+        name = "Workbook" if ole.exists("Workbook") else "Book"
+        return bytes(ole.openstream(name).read())
 
 
 def _rows(book: Book, sheet: Sheet) -> Iterator[list[str]]:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import io
 import struct
-from collections.abc import Callable, Mapping, Sequence
+import tarfile
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import openpyxl
 import pptx
 from pptx.util import Inches
 
+from ingestion_pipeline_tests.parsing.ole_samples import (
+    handbook_doc,
+    handbook_msg,
+    handbook_ppt,
+    ole,
+)
 from ingestion_pipeline_tests.parsing.samples import EVERY_FORMAT, zipped
 
 CSV = 'City;Rate;Note\nOslo;120,50;"cold; dark"\nGöteborg;98;\n'.encode("cp1252")
@@ -241,7 +249,7 @@ CHAPTER = (
 )
 
 
-def handbook_epub(**members: str) -> bytes:
+def handbook_epub(**members: bytes | str) -> bytes:
     """Return a book of two chapters, the first named only in its table of contents."""
     return zipped(
         {
@@ -313,35 +321,20 @@ def _biff(
     return start + sheet + _record(0x000A, b"")
 
 
-def ole(streams: Mapping[str, bytes]) -> bytes:
-    """Return an OLE container with one table of sectors, each stream at least 4 KiB long."""
-    end, free = 0xFFFFFFFE, 0xFFFFFFFF
-    table = [0xFFFFFFFD, end]
-    body = b""
-    entries = [_entry("Root Entry", 5, end, 0, child=1)]
-    for name, content in streams.items():
-        padded = content.ljust(max(4096, -(-len(content) // 512) * 512), b"\0")
-        first, sectors = len(table), len(padded) // 512
-        table += [*range(first + 1, first + sectors), end]
-        entries.append(_entry(name, 2, first, len(padded)))
-        body += padded
-    header = struct.pack(
-        "<8s16xHHHHH6xIIIIIIIII",
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        0x3E, 3, 0xFFFE, 9, 6, 0, 1, 1, 0, 4096, end, 0, end, 0,
-    )  # fmt: skip
-    header += struct.pack("<109I", 0, *[free] * 108)
-    fat = struct.pack("<128I", *table, *[free] * (128 - len(table)))
-    return header + fat + b"".join(entries).ljust(512, b"\0") + body
+def archive_zip() -> bytes:
+    """Return an archive of two files in folders."""
+    return zipped({"texts/handbook.md": "# Travel", "rates.csv": CSV})
 
 
-def _entry(name: str, kind: int, start: int, size: int, child: int = 0xFFFFFFFF) -> bytes:
-    text = name.encode("utf-16-le")
-    nothing = 0xFFFFFFFF
-    return struct.pack(
-        "<64sHBBIII36xIII",
-        text, len(text) + 2, kind, 1, nothing, nothing, child, start, size, 0,
-    )  # fmt: skip
+def archive_tar(mode: Literal["w", "w:gz"] = "w") -> bytes:
+    """Return an archive of two files in folders, packed or not."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
+        for name, content in (("texts/handbook.md", b"# Travel"), ("rates.csv", CSV)):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
 
 
 ALL_FORMATS: dict[str, Callable[[], bytes]] = EVERY_FORMAT | {
@@ -360,4 +353,10 @@ ALL_FORMATS: dict[str, Callable[[], bytes]] = EVERY_FORMAT | {
     "handbook.odt": handbook_odt,
     "handbook.ods": handbook_ods,
     "handbook.epub": handbook_epub,
+    "handbook.doc": handbook_doc,
+    "handbook.ppt": handbook_ppt,
+    "handbook.msg": handbook_msg,
+    "handbook.zip": archive_zip,
+    "handbook.tar": archive_tar,
+    "handbook.tar.gz": lambda: archive_tar("w:gz"),
 }

@@ -8,6 +8,7 @@ from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.parsing.detection import FileType, detect
 from ingestion_pipeline_tests.parsing import samples
 from ingestion_pipeline_tests.parsing.further_samples import ALL_FORMATS
+from ingestion_pipeline_tests.parsing.ole_samples import ole
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,12 @@ from ingestion_pipeline_tests.parsing.further_samples import ALL_FORMATS
         ("handbook.xml", FileType.XML),
         ("handbook.json", FileType.JSON),
         ("handbook.jsonl", FileType.JSON_LINES),
+        ("handbook.doc", FileType.DOC),
+        ("handbook.ppt", FileType.PPT),
+        ("handbook.msg", FileType.MSG),
+        ("handbook.zip", FileType.ZIP),
+        ("handbook.tar", FileType.TAR),
+        ("handbook.tar.gz", FileType.GZIP),
     ],
 )
 @pytest.mark.parametrize("given_name", ["", "no-suffix", "wrong.txt", "wrong.png"])
@@ -74,11 +81,8 @@ def test_the_name_is_a_hint_among_kinds_of_text(text: str, name: str, file_type:
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        (b"\x89PNG\r\n\x1a\n" + bytes(20), "PNG"),
-        (b"\xff\xd8\xff\xe0" + bytes(20), "JPEG"),
-        (b"\x00\x00\x00\x18ftypheic" + bytes(20), "HEIC"),
-        (b"\x1f\x8b\x08" + bytes(20), "gzip"),
-        (samples.zipped({"xl/workbook.bin": "x"}), "Excel"),
+        (b"\x00\x00\x01\x00" + bytes(20), "icon"),
+        (samples.zipped({"[Content_Types].xml": "<x/>", "xl/workbook.bin": "x"}), "Excel"),
         (
             samples.zipped(
                 {"mimetype": "application/vnd.oasis.opendocument.graphics", "content.xml": "<x/>"}
@@ -86,9 +90,8 @@ def test_the_name_is_a_hint_among_kinds_of_text(text: str, name: str, file_type:
             "OpenDocument",
         ),
         (b"From a 1 2025\nMIME-Version: 1.0\n\nx\n\nFrom c 2 2025\nTo: b\n\ny", "mailbox"),
-        (samples.zipped({"notes.txt": "hello"}), "ZIP archive"),
-        (samples.zipped({}) + b"", "binary"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "WordDocument".encode("utf-16-le"), ".doc"),
+        (samples.zipped({"[Content_Types].xml": "<x/>", "xl/theme.xml": "x"}), "ZIP container"),
+        (ole({"VisioDocument": b"x"}), "OLE"),
         (random.Random(1).randbytes(4000), "binary"),
         (bytes(1000), "binary"),
         (b"text with\0\0\0\0 many zeros", "binary"),
@@ -99,7 +102,7 @@ def test_other_types_are_named_and_the_supported_ones_listed(data: bytes, what: 
         detect(data, "notes.txt")
     assert raised.value.kind is ErrorKind.UNSUPPORTED
     assert what.lower() in raised.value.message.lower()
-    assert "PDF, Word (.docx), OpenDocument" in raised.value.message
+    assert "PDF, Word (.docx, .doc), OpenDocument" in raised.value.message
 
 
 def test_no_bytes_are_an_empty_file() -> None:
@@ -109,7 +112,7 @@ def test_no_bytes_are_an_empty_file() -> None:
 
 
 def test_an_encrypted_office_document_is_told_from_an_old_one() -> None:
-    data = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le")
+    data = ole({"EncryptedPackage": b"x", "EncryptionInfo": b"x"})
     with pytest.raises(PermanentError, match="protected by a password") as raised:
         detect(data, "a.docx")
     assert raised.value.kind is ErrorKind.ENCRYPTED
@@ -120,3 +123,22 @@ def test_a_cut_word_document_is_broken() -> None:
     with pytest.raises(PermanentError) as raised:
         detect(data[: len(data) // 2], "a.docx")
     assert raised.value.kind is ErrorKind.BROKEN
+
+
+def test_folders_in_an_archive_make_no_office_document_of_it() -> None:
+    data = samples.zipped({"ppt/notes.txt": "hello", "word/a.csv": "a;b"})
+    assert detect(data, "a") is FileType.ZIP
+
+
+def test_an_archive_without_members_is_an_archive() -> None:
+    assert detect(samples.zipped({}), "a") is FileType.ZIP
+
+
+def test_what_lies_deeper_in_a_container_does_not_decide() -> None:
+    data = ole({"WordDocument": b"x", "ObjectPool": {"_1": {"Workbook": b"x"}}})
+    assert detect(data, "a") is FileType.DOC
+
+
+def test_a_damaged_container_is_known_by_the_names_in_it() -> None:
+    data = ole({"PowerPoint Document": b"x"})
+    assert detect(data[:30] + b"\xff" * 6 + data[36:], "a") is FileType.PPT

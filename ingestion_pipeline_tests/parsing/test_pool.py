@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import random
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -69,7 +71,7 @@ def test_a_child_gives_the_same_document_as_this_process(pool: ParserPool, name:
     ("data", "kind"),
     [
         (b"", ErrorKind.EMPTY),
-        (b"\x89PNG\r\n\x1a\n", ErrorKind.UNSUPPORTED),
+        (b"\x7fELF", ErrorKind.UNSUPPORTED),
         (b"%PDF-1.4\n", ErrorKind.BROKEN),
         (samples.handbook_pdf(1, password="secret"), ErrorKind.ENCRYPTED),
     ],
@@ -319,6 +321,33 @@ def test_damaged_bytes_give_a_document_or_a_typed_error(pool: ParserPool, name: 
         if generator.random() < 0.3:
             del damaged[generator.randrange(len(damaged)) :]
         try:
-            assert pool.parse(bytes(damaged), name).elements
+            document = pool.parse(bytes(damaged), name)
+            assert document.elements or document.attachments
         except IngestError as error:
             assert error.kind is not ErrorKind.INTERNAL  # noqa: PT017
+
+
+def test_an_archive_of_a_hundred_megabytes_needs_less_than_a_gigabyte() -> None:
+    content = os.urandom(50 * 1000**2)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.bin", content)
+        archive.writestr("b.bin", content)
+    with ParserPool(1, 60, 1024**3) as pool:
+        first, second = pool.parse(buffer.getvalue(), "a.zip").attachments
+    assert first.data == second.data == content
+
+
+def test_a_child_that_answers_nonsense_is_given_up() -> None:
+    nonsense = (
+        "import struct, sys, time\n"
+        "for frame in (b'', b'{nonsense'):\n"
+        "    sys.stdout.buffer.write(struct.pack('>Q', len(frame)) + frame)\n"
+        "    sys.stdout.flush()\n"
+        "time.sleep(60)\n"
+    )
+    with ParserPool(1, 30, MEMORY_BYTES, command=(sys.executable, "-c", nonsense)) as pool:
+        for _ in range(2):
+            with pytest.raises(TransientError, match="gave no answer"):
+                pool.parse(b"text", "a.txt")
+        assert not pool._idle

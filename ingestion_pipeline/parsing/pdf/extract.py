@@ -1,0 +1,287 @@
+"""What PDFium says about a page: its lines of text, its rulings, its images.
+
+Belongs here: calls of PDFium. Does not belong here: what lines and rulings mean.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from ingestion_pipeline.parsing.pdf.page import Figure, Line, Rectangle, Sheet, turned
+from ingestion_pipeline.parsing.pictures import SHORTEST_SIDE
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfDocument, PdfImage, PdfObject, PdfPage, PdfTextPage
+
+_LINE = re.compile("[^\r\n\ufffe]+\ufffe?")
+"""PDFium ends a line with a line break, or, where it takes a hyphen away, with U+FFFE."""
+_WORD = re.compile(r"[^\s\ufffe]+")
+_BOLD = re.compile(r"bold|black|heavy|demi|cmbx|sfbx|-medi", re.IGNORECASE)
+_LIGATURES = str.maketrans(
+    {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
+)
+_FONT_NAME_BYTES = 128
+_SCANNED_SHARE = 0.25
+"""Share of a page without text that images cover if it is a scan: a receipt may be a small part of
+its page, a logo or a rule is a smaller one."""
+_WIDE_GAP = 1.0
+"""Width of the white space, over the size, at which a line is cut into parts."""
+_THICKEST_RULING = 3.0
+_SHORTEST_RULING = 4.0
+_MOST_PATHS = 4_000
+_MOST_SEGMENTS = 400
+"""A page or a path with more of them is a drawing, and no table."""
+_MOST_RULINGS = 4_000
+_MOST_FIGURES = 50
+_SMALLEST_FIGURE = 36
+"""Points of its shorter side on the page."""
+_DEEPEST_FORM = 15
+
+
+def read_sheet(document: PdfDocument, index: int) -> Sheet:
+    """Return what stands on one page.
+
+    Raises:
+        PdfiumError: The page cannot be read.
+    """
+    with closing(document[index]) as page, closing(page.get_textpage()) as text_page:
+        rulings, figures = _drawings(page)
+        lines = list(_Reader(text_page, rulings).lines())
+        return Sheet(
+            number=index + 1,
+            frame=page.get_cropbox(),
+            rotation=page.get_rotation() // 90 % 4,
+            lines=lines,
+            rulings=rulings,
+            figures=figures,
+            scanned=not lines and _share_of_images(page) >= _SCANNED_SHARE,
+        )
+
+
+class _Reader:
+    """Reads the lines of one page."""
+
+    def __init__(self, text_page: PdfTextPage, rulings: list[Rectangle]) -> None:
+        import pypdfium2.raw as pdfium
+
+        self._pdfium = pdfium
+        self._page = text_page.raw
+        self._text: str = text_page.get_text_range()
+        self._one_to_one = text_page.count_chars() == len(self._text)
+        self._rulings = rulings
+        self._verticals: dict[int, list[Rectangle]] = {}
+        self._rectangle = pdfium.FS_RECTF()
+        self._reference = ctypes.byref(self._rectangle)
+
+    def lines(self) -> Iterator[Line]:
+        """Yield the lines, or their parts, in the order in which PDFium reads them."""
+        for match in _LINE.finditer(self._text):
+            words = [
+                (match.start() + word.start(), match.start() + word.end() - 1)
+                for word in _WORD.finditer(match[0])
+            ]
+            if words:
+                yield from self._parts(words, hyphenated=match[0].endswith("\ufffe"))
+
+    def _parts(self, words: list[tuple[int, int]], *, hyphenated: bool) -> Iterator[Line]:
+        """Cut a line where white space is wide or a ruling stands in it."""
+        first = self._index(words[0][0])
+        turns, scale = self._direction(first)
+        size = round(self._pdfium.FPDFText_GetFontSize(self._page, first) * scale, 1)
+        _, bottom, _, top = self._box(first, turns)
+        verticals = [
+            ruling[0]
+            for ruling in self._verticals_of(turns)
+            if ruling[1] < (bottom + top) / 2 < ruling[3]
+        ]
+        if verticals:
+            words = [half for word in words for half in self._halves(word, turns, verticals)]
+        part = [words[0]]
+        for word, following in pairwise(words):
+            right = self._box(self._index(word[1]), turns)[2]
+            next_left = self._box(self._index(following[0]), turns)[0]
+            between = any(right - 1 <= ruling <= next_left + 1 for ruling in verticals)
+            if next_left - right > _WIDE_GAP * size or (between and next_left > right):
+                yield self._line(part, turns, part=part[0] != words[0])
+                part = []
+            part.append(following)
+        last = self._line(part, turns, part=part[0] != words[0])
+        yield replace(last, hyphenated=True) if hyphenated else last
+
+    def _halves(
+        self, word: tuple[int, int], turns: int, verticals: list[float]
+    ) -> Iterator[tuple[int, int]]:
+        """Cut a word where a ruling stands in it: cells may touch."""
+        start, end = word
+        for place in range(start + 1, end + 1):
+            before = self._box(self._index(place - 1), turns)
+            after = self._box(self._index(place), turns)
+            if any(
+                before[0] + 1 < ruling < after[2] - 1 and before[2] - 1 <= ruling <= after[0] + 1
+                for ruling in verticals
+            ):
+                yield start, place - 1
+                start = place
+        yield start, end
+
+    def _line(self, words: list[tuple[int, int]], turns: int, *, part: bool) -> Line:
+        """Return a line with its place and style, both in the direction in which it is written.
+
+        Its size is that of a word in its middle: what stands first may be a bullet.
+        """
+        start, end = words[0][0], words[-1][1]
+        first, last = self._index(start), self._index(end)
+        middle = self._index(words[len(words) // 2][0])
+        _, scale = self._direction(middle)
+        left, bottom, _, top = self._box(first, turns)
+        right = self._box(last, turns)[2]
+        return Line(
+            text=self._text[start : end + 1].translate(_LIGATURES),
+            left=left,
+            right=max(left, right),
+            bottom=bottom,
+            top=top,
+            size=round(self._pdfium.FPDFText_GetFontSize(self._page, middle) * scale, 1),
+            bold=all(self._is_bold(index) for index in {first, middle, last}),
+            turns=turns,
+            part=part,
+        )
+
+    def _index(self, place: int) -> int:
+        """Return PDFium's number of a character; some have none in the text, and so no place."""
+        if self._one_to_one:
+            return place
+        index: int = self._pdfium.FPDFText_GetCharIndexFromTextIndex(self._page, place)
+        return index
+
+    def _direction(self, index: int) -> tuple[int, float]:
+        """Return the quarter turns counter-clockwise of a character, and its scale."""
+        matrix = self._pdfium.FS_MATRIX()
+        self._pdfium.FPDFText_GetMatrix(self._page, index, matrix)
+        scale = (matrix.c**2 + matrix.d**2) ** 0.5
+        if abs(matrix.a) >= abs(matrix.b):
+            return (0 if matrix.a >= 0 else 2), scale
+        return (1 if matrix.b > 0 else 3), scale
+
+    def _box(self, index: int, turns: int) -> Rectangle:
+        """Return the place of a character as if its text ran from left to right."""
+        box = self._rectangle
+        self._pdfium.FPDFText_GetLooseCharBox(self._page, index, self._reference)
+        if turns == 0:
+            return box.left, box.bottom, box.right, box.top
+        return turned((box.left, box.bottom, box.right, box.top), turns)
+
+    def _is_bold(self, index: int) -> bool:
+        """Whether the font's name says so; the weight that PDFium reports is often wrong."""
+        name = ctypes.create_string_buffer(_FONT_NAME_BYTES)
+        self._pdfium.FPDFText_GetFontInfo(self._page, index, name, _FONT_NAME_BYTES, None)
+        return _BOLD.search(name.value.decode("utf-8", errors="replace")) is not None
+
+    def _verticals_of(self, turns: int) -> list[Rectangle]:
+        if turns not in self._verticals:
+            upright = (turned(ruling, turns) for ruling in self._rulings)
+            self._verticals[turns] = [
+                ruling for ruling in upright if ruling[3] - ruling[1] > ruling[2] - ruling[0]
+            ]
+        return self._verticals[turns]
+
+
+def _drawings(page: PdfPage) -> tuple[list[Rectangle], list[Figure]]:
+    """Return straight lines and sides of rectangles, and pictures, in points of the page."""
+    import pypdfium2.raw as pdfium
+
+    rulings: list[Rectangle] = []
+    figures: list[Figure] = []
+    paths = images = 0
+    kinds = [pdfium.FPDF_PAGEOBJ_PATH, pdfium.FPDF_PAGEOBJ_IMAGE]
+    for part in page.get_objects(kinds, _DEEPEST_FORM):
+        if part.type == pdfium.FPDF_PAGEOBJ_PATH:
+            paths += 1
+            if paths <= _MOST_PATHS and len(rulings) < _MOST_RULINGS:
+                rulings += _rulings(part)
+        else:
+            if len(figures) < _MOST_FIGURES and _shows_something(part):
+                left, bottom, right, top = _box_on_page(part)
+                figures.append(Figure(images, left, right, bottom, top))
+            images += 1
+    return rulings, figures
+
+
+def _rulings(path: PdfObject) -> Iterator[Rectangle]:
+    left, bottom, right, top = _box_on_page(path)
+    thin = min(right - left, top - bottom) <= _THICKEST_RULING
+    for side in [(left, bottom, right, top)] if thin else _sides(path):
+        if max(side[2] - side[0], side[3] - side[1]) >= _SHORTEST_RULING:
+            yield side
+
+
+def _shows_something(image: PdfImage) -> bool:
+    left, bottom, right, top = _box_on_page(image)
+    shown = min(right - left, top - bottom)
+    return shown >= _SMALLEST_FIGURE and min(image.get_px_size()) >= SHORTEST_SIDE
+
+
+def _sides(path: PdfObject) -> Iterator[Rectangle]:
+    """Yield the parts of a path that run along the page's axes."""
+    import pypdfium2.raw as pdfium
+
+    segments = pdfium.FPDFPath_CountSegments(path)
+    if not 0 < segments <= _MOST_SEGMENTS:
+        return
+    matrix = path.get_matrix()
+    form = path.container
+    while form is not None:
+        matrix = matrix.multiply(form.get_matrix())
+        form = form.container
+    x, y = ctypes.c_float(), ctypes.c_float()
+    start = before = (0.0, 0.0)
+    for number in range(segments):
+        segment = pdfium.FPDFPath_GetPathSegment(path, number)
+        pdfium.FPDFPathSegment_GetPoint(segment, x, y)
+        point = matrix.on_point(x.value, y.value)
+        kind = pdfium.FPDFPathSegment_GetType(segment)
+        if kind == pdfium.FPDF_SEGMENT_MOVETO:
+            start = point
+        elif kind == pdfium.FPDF_SEGMENT_LINETO:
+            yield from _side(before, point)
+        if pdfium.FPDFPathSegment_GetClose(segment):
+            yield from _side(point, start)
+        before = point
+
+
+def _side(begin: tuple[float, float], end: tuple[float, float]) -> Iterator[Rectangle]:
+    left, right = sorted((begin[0], end[0]))
+    bottom, top = sorted((begin[1], end[1]))
+    if min(right - left, top - bottom) <= 1:
+        yield left, bottom, right, top
+
+
+def _share_of_images(page: PdfPage) -> float:
+    """Return the share of a page that images cover; scanners cut pages into strips, so: summed."""
+    import pypdfium2.raw as pdfium
+
+    left, bottom, right, top = page.get_cropbox()
+    covered = 0.0
+    for image in page.get_objects([pdfium.FPDF_PAGEOBJ_IMAGE]):
+        box = _box_on_page(image)
+        width = min(box[2], right) - max(box[0], left)
+        height = min(box[3], top) - max(box[1], bottom)
+        covered += max(width, 0.0) * max(height, 0.0)
+    area = (right - left) * (top - bottom)
+    return covered / area if area else 0.0
+
+
+def _box_on_page(part: PdfObject) -> Rectangle:
+    """Return the place of an object; PDFium gives it in the space of the form around it."""
+    box: Rectangle = part.get_bounds()
+    form = part.container
+    while form is not None:
+        box = form.get_matrix().on_rect(*box)
+        form = form.container
+    return box
