@@ -1,5 +1,9 @@
 """Where sentences begin, in Latin and East Asian scripts, without a model.
 
+East Asian sentences end without a blank: at a full-width stop, at an ellipsis before a quote, at
+an ASCII "!" or "?" between East Asian letters. Quotes and brackets that close after the stop belong
+to the sentence; in Japanese it may go on behind them ("「はい。」と言った。").
+
 Belongs here: the rules. Does not belong here: packing sentences into chunks. A missed border only
 makes a chunk less even, a wrong one cuts a sentence, so the rules err on the side of missing.
 """
@@ -11,8 +15,16 @@ from collections.abc import Iterator
 
 _TERMINALS = ".!?…؟।۔"  # noqa: RUF001
 _CLOSERS = "\"'”’»)]"  # noqa: RUF001
+_EAST_STOPS = "。！？｡；"  # noqa: RUF001
+_EAST_CLOSERS = "」』”’）】》〉〕"  # noqa: RUF001
+_EAST_OPENERS = "「『“‘（【《〈〔"  # noqa: RUF001
+_EAST_LETTER = r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
+_CLOSED = rf"[{_EAST_CLOSERS}]++(?![とっのはがをも])"
 _CANDIDATE = re.compile(
-    rf"(?<=[{re.escape(_TERMINALS + _CLOSERS)}])\s+|[。！？｡]+[」』”’）】]*\s*"  # noqa: RUF001
+    rf"(?<=[{re.escape(_TERMINALS + _CLOSERS)}])\s+"
+    rf"|(?<![{_EAST_STOPS}])[{_EAST_STOPS}]++(?:{_CLOSED}|(?![{_EAST_CLOSERS}]))\s*"
+    rf"|(?<!…)…{{2,}}+(?:{_CLOSED}\s*|(?=[{_EAST_OPENERS}]))"
+    rf"|(?<={_EAST_LETTER})[!?]+(?={_EAST_LETTER})"
 )
 _LAST_WORD = re.compile(r"[\w.]*$")
 _LONGEST_TAIL = 24

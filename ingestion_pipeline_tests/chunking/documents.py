@@ -1,10 +1,19 @@
-"""Documents for the chunking tests, built by hand and by hypothesis."""
+"""Documents for the chunking tests, built by hand and by hypothesis, and how to cut them."""
 
 from __future__ import annotations
 
-from hypothesis import strategies as st
+import hashlib
+from collections.abc import Sequence
 
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ingestion_pipeline.chunking import ChunkPlan, Tokenizer, cut
+from ingestion_pipeline.model.chunks import Chunk
+from ingestion_pipeline.model.collections import ChunkStrategy, ParserKind
 from ingestion_pipeline.model.elements import Element, ElementCategory, ParsedDocument
+from ingestion_pipeline_tests.fakes import packaged_tokenizer
 
 WORDS = (
     *(
@@ -27,9 +36,50 @@ WORDS = (
         "<|endoftext|>",
         "x" * 130,
     ),
+    *("Q:", "A:", "答：", "\n第三条　", "\nArticle 4", "\nAbstract.", "\nChapter 1\n"),  # noqa: RUF001
     *("\ud800", "e\u0301", "👩‍👩‍👧", "한국어", "|", "\u200b", "--------"),
 )
 BLANKS = (" ", " ", " ", "\n", "\n\n", "\t  ")
+
+
+def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Give each text a vector that depends on nothing but the text."""
+    digests = [hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in texts]
+    vectors = np.array([list(digest) for digest in digests], dtype=np.float32) - 127.5
+    lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / lengths
+
+
+def cut_up(
+    parsed: ParsedDocument | Element,
+    max_tokens: int = 256,
+    *,
+    kind: ParserKind = ParserKind.GENERAL,
+    strategy: ChunkStrategy | None = None,
+    overlap: int = 0,
+    delimiters: tuple[str, ...] = (),
+    parent_tokens: int = 1024,
+    tokenizer: Tokenizer | None = None,
+) -> list[Chunk]:
+    """Cut with everything that a test does not care for set to something usual."""
+    parsed = document(parsed) if isinstance(parsed, Element) else parsed
+    plan = ChunkPlan(kind, strategy, max_tokens, overlap, delimiters, parent_tokens)
+    return cut(parsed, "doc", tokenizer or packaged_tokenizer(), plan, embed)
+
+
+def texts_of(*elements: Element, kind: ParserKind = ParserKind.GENERAL) -> list[str]:
+    """Cut a document of one kind into chunks of usual size; return what they say."""
+    return [chunk.text for chunk in cut_up(document(*elements), kind=kind)]
+
+
+def uncovered(parsed: ParsedDocument, chunks: Sequence[Chunk]) -> str:
+    """Return the characters of a document that no chunk stands for."""
+    covered = bytearray(len(parsed.text))
+    for chunk in chunks:
+        covered[chunk.start : chunk.end] = b"\1" * (chunk.end - chunk.start)
+    return "".join(
+        character for character, seen in zip(parsed.text, covered, strict=True) if not seen
+    )
 
 
 def title(text: str, *path: str, level: int = 1, page: int | None = None) -> Element:
