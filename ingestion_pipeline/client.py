@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Self
 
 from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
 from ingestion_pipeline.model.collections import DEFAULT_TENANT, CollectionName
+from ingestion_pipeline.model.documents import Document, Stage
+from ingestion_pipeline.model.enrichment import Enrichment
 from ingestion_pipeline.model.search import Hit, SearchMode
 from ingestion_pipeline.model.tasks import Backend, Priority, ReindexOnly, Task, TaskState
 from ingestion_pipeline.settings import Settings
@@ -353,6 +355,42 @@ class IngestionClient:
             k,
             filter,
         )
+
+    def document(
+        self, document_id: str, *, collection: str, tenant: str = DEFAULT_TENANT
+    ) -> tuple[Document, Enrichment | None]:
+        """Return a document, and what was added to it: language, metadata, contents, keywords.
+
+        Raises:
+            PermanentError: of kind ``not_found``.
+        """
+        name = CollectionName(tenant, collection)
+        known = self.services.registry.collections.get(name.key)
+        self.services.registry.documents.require(known.key, [document_id])
+        (document,) = self.services.registry.documents.find(known.key, [document_id])
+        fingerprint = document.stages.get(Stage.ENRICHED)
+        if fingerprint is None:
+            return document, None
+        return document, self.services.artifacts.get_enrichment(name, document_id, fingerprint)
+
+    def picture(
+        self, picture_id: str, *, document_id: str, collection: str, tenant: str = DEFAULT_TENANT
+    ) -> bytes:
+        """Return the bytes of a picture that chunks of a document show.
+
+        Raises:
+            PermanentError: of kind ``not_found``.
+        """
+        name = CollectionName(tenant, collection)
+        known = self.services.registry.collections.get(name.key)
+        self.services.registry.documents.require(known.key, [document_id])
+        data = self.services.artifacts.get_picture(name, document_id, picture_id)
+        if data is None:
+            raise PermanentError(
+                ErrorKind.NOT_FOUND,
+                f"document {document_id!r} shows no picture {picture_id!r}: take both from one hit",
+            )
+        return data
 
     def evaluate(
         self,

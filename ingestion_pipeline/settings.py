@@ -94,6 +94,22 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = None
     """Encrypts what people answer: any passphrase, or a Fernet key; None is a file in the state
     folder. Machines that do not share that folder need it."""
+    llm_base_url: str | None = None
+    """An OpenAI-compatible endpoint, such as ``https://host/v1``; None: no language model."""
+    llm_api_key: SecretStr | None = None
+    """What that endpoint asks for, if anything."""
+    llm_model: str | None = None
+    """The model to ask there."""
+    llm_vision_model: str | None = None
+    """The model that describes pictures, if it is another one."""
+    llm_transcription_model: str | None = None
+    """The model that writes down speech, if it is another one."""
+    llm_timeout_seconds: Annotated[float, Field(gt=0)] = 120
+    """Longest wait for one answer."""
+    llm_token_budget: Annotated[int, Field(ge=0)] | None = None
+    """Most tokens that one run may spend; None: no limit."""
+    max_concurrent_chats: Annotated[int, Field(ge=1)] = 10
+    """Questions to the language model at the same time, per process."""
     timezone: str = "UTC"
     """Of the nightly reindex (02:00 there)."""
 

@@ -44,6 +44,8 @@ app.command("retry")(orders.retry)
 app.command("reply")(orders.reply)
 app.command("continue", hidden=True)(orders.reply)  # as the message that does the same is called
 app.command("documents")(documents.documents)
+app.command("document")(documents.document)
+app.command("picture")(documents.picture)
 app.command("delete")(orders.delete)
 app.command("reindex")(documents.reindex)
 app.add_typer(collections.app, name="collections")

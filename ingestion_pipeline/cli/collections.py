@@ -98,7 +98,7 @@ def _show(collection: Collection, as_json: bool) -> None:
         for key, value in collection_json(collection).items():
             if key != "config":
                 typer.echo(f"{key:18} {value}")
-        for key, value in collection.config.model_dump().items():
-            typer.echo(f"  {key:16} {'(default)' if value is None else value}")
+        for key, value in collection.config.flat().items():
+            typer.echo(f"  {key:24} {'(default)' if value is None else value}")
 
     show(collection_json(collection), as_json, render)

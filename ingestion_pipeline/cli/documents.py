@@ -1,7 +1,8 @@
-"""Commands about the documents of a collection: documents, reindex."""
+"""Commands about the documents of a collection: documents, document, picture, reindex."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +15,7 @@ from ingestion_pipeline.cli.common import (
     show,
     table,
 )
-from ingestion_pipeline.cli.shapes import document_json, task_json
+from ingestion_pipeline.cli.shapes import document_json, enrichment_json, task_json
 from ingestion_pipeline.cli.waiting import TimeoutOption, say_who_works, wait_for
 from ingestion_pipeline.client import IngestionClient
 from ingestion_pipeline.model.collections import CollectionName
@@ -50,6 +51,48 @@ def documents(
         )
 
     show([document_json(document) for document in found], as_json, render)
+
+
+def document(
+    document_id: Annotated[str, typer.Argument(help="The document's id.")],
+    collection: CollectionOption,
+    tenant: TenantOption = TENANT,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a document: its state, its language and metadata, its table of contents."""
+    found, enrichment = IngestionClient().document(
+        document_id, collection=collection, tenant=tenant
+    )
+    shape = document_json(found) | enrichment_json(enrichment)
+
+    def render() -> None:
+        for key, value in shape.items():
+            if key not in {"stages", "contents"} and value is not None:
+                typer.echo(f"{key:12} {value}")
+        for entry in enrichment.toc if enrichment else ():
+            typer.echo(f"{'  ' * entry.level}{entry.title}")
+
+    show(shape, as_json, render)
+
+
+def picture(
+    document_id: Annotated[str, typer.Argument(help="The document that a hit is of.")],
+    picture_id: Annotated[str, typer.Argument(help="One of the hit's pictures.")],
+    collection: CollectionOption,
+    to: Annotated[Path, typer.Option(help="The file to write.")],
+    tenant: TenantOption = TENANT,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a picture that a search hit shows to a file."""
+    data = IngestionClient().picture(
+        picture_id, document_id=document_id, collection=collection, tenant=tenant
+    )
+    to.write_bytes(data)
+    show(
+        {"path": str(to), "bytes": len(data)},
+        as_json,
+        lambda: typer.echo(f"{len(data)} bytes in {to}"),
+    )
 
 
 def reindex(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingestion_pipeline.model.collections import Collection, CollectionName
 from ingestion_pipeline.model.documents import Document, ErrorInfo
+from ingestion_pipeline.model.enrichment import Enrichment
 from ingestion_pipeline.model.tasks import Task
 from ingestion_pipeline.registry.operations import Operation
 from ingestion_pipeline.retrieval import Evaluation
@@ -58,6 +59,8 @@ def document_json(document: Document) -> dict[str, Any]:
         "uri": document.uri,
         "sha256": document.sha256,
         "media_type": document.media_type,
+        "parent_id": document.parent_id,
+        "parser": document.parser.value if document.parser else None,
         "bytes": document.bytes,
         "state": document.state.value,
         "pages": document.pages,
@@ -69,12 +72,26 @@ def document_json(document: Document) -> dict[str, Any]:
     }
 
 
+def enrichment_json(enrichment: Enrichment | None) -> dict[str, Any]:
+    """Return what was added to a document as a whole; empty where nothing was."""
+    if enrichment is None:
+        return {"language": None, "metadata": {}, "contents": []}
+    return {
+        "language": enrichment.language,
+        "metadata": enrichment.metadata,
+        "contents": [
+            {"title": entry.title, "level": entry.level, "chunk_ids": list(entry.chunk_ids)}
+            for entry in enrichment.toc
+        ],
+    }
+
+
 def collection_json(collection: Collection) -> dict[str, Any]:
     """Return a collection with its whole configuration."""
     return {
         "collection": collection.name.name,
         "tenant": collection.name.tenant,
-        "config": collection.config.model_dump(),
+        "config": collection.config.flat(),
         "created_at": iso(collection.created_at),
     }
 

@@ -13,12 +13,14 @@ from ingestion_pipeline.indexing.index import (
     purge_collection,
 )
 from ingestion_pipeline.indexing.maintenance import Maintenance
-from ingestion_pipeline.indexing.schema import IndexedDocument, sql_string
+from ingestion_pipeline.indexing.schema import NO_EXTRAS, Extras, IndexedDocument, sql_string
 from ingestion_pipeline.indexing.snapshot import Counts, IndexedVersion, RepeatedText, Snapshot
 
 __all__ = [
+    "NO_EXTRAS",
     "CollectionIndex",
     "Counts",
+    "Extras",
     "IndexedDocument",
     "IndexedVersion",
     "Maintenance",

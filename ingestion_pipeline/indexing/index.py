@@ -62,8 +62,9 @@ class CollectionIndex:
 
         All older rows of exactly these documents disappear in the same commit. The commit also
         rewrites the sentinel row: without it two publications of one *new* document touch no common
-        row, and both would survive. ``before_commit`` is called before every attempt and may raise
-        to prevent it; LanceDB's own redoing of a lost race, within an attempt, it cannot stop.
+        row, and both would survive. ``before_commit`` is called before every attempt, also where
+        there is nothing to write, and may raise to prevent it; LanceDB's own redoing of a lost
+        race, within an attempt, it cannot stop.
 
         Returns:
             The new version of the table, 0 if there is no table and nothing to publish.
@@ -79,6 +80,7 @@ class CollectionIndex:
             table = self._open()
             if table is None:
                 if not any(document.chunks for document in documents):
+                    before_commit()
                     return 0
                 table = self._create(dimension=int(documents[0].vectors.shape[1]))
             return _replace(table, documents, replaced, before_commit)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from ingestion_pipeline.model.chunks import Chunk
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when the columns change; a new version is a new table, filled by a reindex."""
 
 SENTINEL = "__sentinel__"
@@ -38,11 +39,24 @@ VISIBLE = f"chunk_id <> '{SENTINEL}'"
 
 
 @dataclass(frozen=True)
+class Extras:
+    """What was added to a chunk so that it is found, and told apart, more easily."""
+
+    keywords: Sequence[str] = ()
+    questions: Sequence[str] = ()
+    tags: Sequence[str] = ()
+
+
+NO_EXTRAS = Extras()
+
+
+@dataclass(frozen=True)
 class IndexedDocument:
     """One version of a document, ready to become visible.
 
     ``vectors`` is float32, shaped (chunks, dimension), each of length 1. ``fence`` is the token of
     the claim under which it is published. A document without chunks just loses its old rows.
+    ``extras`` has one entry for each chunk, or none at all; ``metadata`` is a JSON object.
     """
 
     document_id: str
@@ -53,6 +67,9 @@ class IndexedDocument:
     media_type: str
     chunks: Sequence[Chunk]
     vectors: NDArray[np.float32]
+    extras: Sequence[Extras] = ()
+    language: str | None = None
+    metadata: str | None = None
 
 
 def table_name(table: str, fingerprint: str) -> str:
@@ -87,9 +104,14 @@ def is_any_of(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({literals})" if literals else "false"
 
 
-def search_text(name: str, chunk: Chunk) -> str:
-    """Return what full-text search reads of a chunk: its document's name, headings and text."""
-    return "\n".join((PurePosixPath(name).stem, *chunk.heading_path, chunk.text))
+def search_text(name: str, chunk: Chunk, extras: Extras = NO_EXTRAS) -> str:
+    """Return what full-text search reads of a chunk: its document's name, headings and text.
+
+    And the questions it answers, its keywords and its tags.
+    """
+    added = (*extras.questions, " ".join(extras.keywords), " ".join(extras.tags))
+    parts = (PurePosixPath(name).stem, *chunk.heading_path, chunk.text, *filter(None, added))
+    return "\n".join(parts)
 
 
 def table_schema(dimension: int, fingerprint: str) -> pa.Schema:
@@ -113,6 +135,14 @@ def table_schema(dimension: int, fingerprint: str) -> pa.Schema:
             pa.field("pages", pa.list_(pa.int32())),
             pa.field("heading_path", pa.list_(pa.string())),
             pa.field("text", pa.string()),
+            pa.field("parent_id", pa.string()),
+            pa.field("parent_text", pa.string()),
+            pa.field("pictures", pa.list_(pa.string())),
+            pa.field("keywords", pa.list_(pa.string())),
+            pa.field("questions", pa.list_(pa.string())),
+            pa.field("tags", pa.list_(pa.string())),
+            pa.field("language", pa.string()),
+            pa.field("metadata", pa.string()),
             pa.field("search_text", pa.string()),
             pa.field("vector", pa.list_(pa.float32(), dimension)),
             pa.field("indexed_at", pa.timestamp("us", tz="UTC")),
@@ -139,7 +169,13 @@ def document_rows(documents: Sequence[IndexedDocument], schema: pa.Schema) -> pa
     dimension = schema.field("vector").type.list_size
     for document in documents:
         _require_sound(document, dimension)
-    rows = [_row(document, chunk, now) for document in documents for chunk in document.chunks]
+    rows = [
+        _row(document, chunk, extras, now)
+        for document in documents
+        for chunk, extras in zip(
+            document.chunks, document.extras or repeat(NO_EXTRAS), strict=bool(document.extras)
+        )
+    ]
     if len({row["chunk_id"] for row in rows}) < len(rows):
         raise PermanentError(ErrorKind.INTERNAL, "two chunks of this batch have the same id")
     rows.append({"chunk_id": SENTINEL, "document_id": SENTINEL, "indexed_at": now})
@@ -164,7 +200,7 @@ def _require_sound(document: IndexedDocument, dimension: int) -> None:
         )
 
 
-def _row(document: IndexedDocument, chunk: Chunk, now: datetime) -> dict[str, Any]:
+def _row(document: IndexedDocument, chunk: Chunk, extras: Extras, now: datetime) -> dict[str, Any]:
     return {
         "chunk_id": chunk.chunk_id,
         "document_id": document.document_id,
@@ -181,6 +217,14 @@ def _row(document: IndexedDocument, chunk: Chunk, now: datetime) -> dict[str, An
         "pages": chunk.pages,
         "heading_path": chunk.heading_path,
         "text": chunk.text,
-        "search_text": search_text(document.name, chunk),
+        "parent_id": chunk.parent.parent_id if chunk.parent else None,
+        "parent_text": chunk.parent.text if chunk.parent else None,
+        "pictures": chunk.pictures,
+        "keywords": extras.keywords,
+        "questions": extras.questions,
+        "tags": extras.tags,
+        "language": document.language,
+        "metadata": document.metadata,
+        "search_text": search_text(document.name, chunk, extras),
         "indexed_at": now,
     }

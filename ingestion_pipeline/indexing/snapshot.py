@@ -6,7 +6,7 @@ Belongs here: every query that LanceDB answers. Does not belong here: fusing and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,11 @@ _HIT_COLUMNS = [
     "pages",
     "heading_path",
     "uri",
+    "parent_id",
+    "parent_text",
+    "pictures",
+    "keywords",
+    "tags",
 ]
 
 
@@ -204,6 +209,14 @@ class Snapshot:
             for row in found.sort_by("ordinal").to_pylist()
         ]
 
+    def tagged(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield the text and the tags of every chunk that has any."""
+        if self._table is None:
+            return
+        found = self._columns(["text", "tags"], "array_length(tags) > 0")
+        for row in found.to_pylist():
+            yield row["text"], tuple(row["tags"])
+
     def matching(self, terms: str, limit: int, where: str | None = None) -> list[Hit]:
         """Return the chunks whose search text shares words with ``terms``, best BM25 score first.
 
@@ -260,9 +273,13 @@ def _hit(row: dict[str, Any], score: float) -> Hit:
         document_id=row["document_id"],
         name=row["name"],
         kind=HitKind(row["kind"]),
-        text=row["text"],
+        text=row["parent_text"] or row["text"],
         score=score,
         pages=row["pages"],
         heading_path=row["heading_path"],
         sources=[row["uri"]],
+        parent_id=row["parent_id"],
+        pictures=row["pictures"],
+        keywords=row["keywords"],
+        tags=row["tags"],
     )

@@ -6,49 +6,27 @@ reading messages or files (``tasks``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from ingestion_pipeline.errors import PermanentError
-from ingestion_pipeline.model.collections import CollectionName
+from ingestion_pipeline.model.collections import CollectionName, ParserKind
 from ingestion_pipeline.model.documents import DocumentState, ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import Priority, TaskState, TaskType
+from ingestion_pipeline.registry.arrivals import NewDocument, upsert
 from ingestion_pipeline.registry.database import insert_if_missing, now
 from ingestion_pipeline.registry.documents import (
     Selection,
     forced,
-    lock_documents,
     mark_pending,
-    parts,
     require_known,
     selected,
 )
-from ingestion_pipeline.registry.publications import doubt_deleted
-from ingestion_pipeline.registry.schema import (
-    answers,
-    document_stages,
-    documents,
-    task_documents,
-    tasks,
-)
-from ingestion_pipeline.registry.stage_records import forget_stages
-from ingestion_pipeline.registry.transitions import TaskUpdate, end, settle_tasks, tell
-from ingestion_pipeline.registry.versions import note_version
-
-
-@dataclass(frozen=True)
-class NewDocument:
-    """The document an ingest task is about; bytes are stored already, or ``fetch`` is set."""
-
-    document_id: str
-    name: str
-    uri: str
-    fetch: bool
-    sha256: str | None = None
-    object_key: str | None = None
-    bytes: int | None = None
+from ingestion_pipeline.registry.removal import remove_documents, with_attachments
+from ingestion_pipeline.registry.schema import document_stages, documents, task_documents, tasks
+from ingestion_pipeline.registry.transitions import TaskUpdate, end, tell
 
 
 @dataclass(frozen=True)
@@ -57,7 +35,8 @@ class NewTask:
 
     An ingest task brings its ``document``, or names a known one by ``document_id``; a reindex
     task brings a ``selection``; a delete task names ``delete_ids``. A task with an ``error`` is
-    refused: it is recorded as failed.
+    refused: it is recorded as failed. ``parser`` is the kind that its document is to be taken for,
+    where that is not the collection's.
     """
 
     task_id: str
@@ -73,6 +52,7 @@ class NewTask:
     delete_ids: tuple[str, ...] = ()
     selection: Selection | None = None
     force: bool = False
+    parser: ParserKind | None = None
     error: ErrorInfo | None = None
 
 
@@ -129,15 +109,23 @@ def _accept_selection(
 
 
 def _accept_document(connection: sa.Connection, new: NewTask, key: str) -> list[TaskUpdate]:
-    document_id = new.document_id or ""
+    document_id = new.document.document_id if new.document else new.document_id or ""
+    parser = sa.select(documents.c.parser).where(documents.c.document_id == document_id)
+    parser_before = connection.scalar(parser)
     if new.document is not None:
-        document_id = new.document.document_id
-        _upsert(connection, key, new.document)
+        upsert(connection, key, replace(new.document, parser=new.parser))
     else:
         require_known(connection, key, [document_id])
+        if new.parser is not None:
+            mine = documents.c.document_id == document_id
+            connection.execute(documents.update().where(mine).values(parser=new.parser))
     row = connection.execute(
         sa.select(
-            documents.c.fetch, documents.c.state, document_stages.c.version, documents.c.sha256
+            documents.c.fetch,
+            documents.c.state,
+            documents.c.parser,
+            document_stages.c.version,
+            documents.c.sha256,
         )
         .outerjoin(
             document_stages,
@@ -147,7 +135,12 @@ def _accept_document(connection: sa.Connection, new: NewTask, key: str) -> list[
         )
         .where(documents.c.document_id == document_id, documents.c.collection_key == key)
     ).one()
-    unchanged = row.state == DocumentState.INDEXED and row.version == row.sha256 and not row.fetch
+    unchanged = (
+        row.state == DocumentState.INDEXED
+        and row.version == row.sha256
+        and row.parser == parser_before
+        and not row.fetch
+    )
     if unchanged and not new.force:
         message = "Unchanged: nothing to do."
         return end(connection, [new.task_id], TaskState.SUCCEEDED, message)
@@ -157,93 +150,12 @@ def _accept_document(connection: sa.Connection, new: NewTask, key: str) -> list[
 
 
 def _accept_deletion(connection: sa.Connection, new: NewTask, key: str) -> list[TaskUpdate]:
-    """Mark documents as deleted and their rows in the index as left over.
-
-    Whoever works on the documents loses them, and their tasks end.
-    """
-    ids = sorted(set(new.delete_ids))
-    require_known(connection, key, ids, deleted_too=True)
+    """Remove documents, and what is attached to them."""
+    require_known(connection, key, new.delete_ids, deleted_too=True)
+    ids = with_attachments(connection, new.delete_ids)
     connection.execute(
         task_documents.insert(),
         [{"task_id": new.task_id, "document_id": document_id} for document_id in ids],
     )
-    lock_documents(connection, ids)
-    ended: set[str] = set()
-    for part in parts(ids):
-        connection.execute(
-            documents.update()
-            .where(documents.c.document_id.in_(part))
-            .values(
-                state=DocumentState.DELETED,
-                index_table=None,
-                claim_id=None,
-                force=False,
-                attempts=0,
-                crashes=0,
-                confirmed=None,
-                error_kind=None,
-                error_message=None,
-                updated_at=now(),
-            )
-        )
-        connection.execute(answers.delete().where(answers.c.document_id.in_(part)))
-        forget_stages(connection, key, part)
-        doubt_deleted(connection, key, part)
-        ended.update(
-            connection.scalars(
-                task_documents.update()
-                .where(
-                    task_documents.c.document_id.in_(part),
-                    task_documents.c.task_id != new.task_id,
-                    sa.exists().where(
-                        tasks.c.task_id == task_documents.c.task_id,
-                        tasks.c.type != TaskType.DELETE,
-                    ),
-                    task_documents.c.outcome.is_(None),
-                )
-                .values(outcome=TaskState.CANCELED, claim_id=None)
-                .returning(task_documents.c.task_id)
-            )
-        )
-    updates = settle_tasks(connection, sorted(ended))
+    updates = remove_documents(connection, key, ids, but_for=new.task_id)
     return updates + tell(connection, [new.task_id], f"{len(ids)} documents are being removed.")
-
-
-def _upsert(connection: sa.Connection, key: str, document: NewDocument) -> None:
-    values: dict[str, Any] = {"name": document.name, "fetch": document.fetch}
-    if not document.fetch:
-        values |= {
-            "sha256": document.sha256,
-            "object_key": document.object_key,
-            "bytes": document.bytes,
-        }
-    is_new = insert_if_missing(
-        connection,
-        documents,
-        document_id=document.document_id,
-        collection_key=key,
-        uri=document.uri,
-        state=DocumentState.PENDING,
-        attempts=0,
-        not_before=0.0,
-        priority=Priority.NORMAL.rank,
-        requested_at=now(),
-        force=False,
-        created_at=now(),
-        updated_at=now(),
-        **values,
-    )
-    if not is_new:
-        connection.execute(
-            documents.update()
-            .where(documents.c.document_id == document.document_id)
-            .values(**values)
-        )
-    if document.sha256 is not None and document.object_key is not None:
-        note_version(
-            connection,
-            document.document_id,
-            document.sha256,
-            document.object_key,
-            document.bytes,
-        )

@@ -79,7 +79,7 @@ class Collections:
                 connection.execute(
                     collections.update()
                     .where(collections.c.key == key)
-                    .values(config=config.model_dump(exclude_unset=True))
+                    .values(config=config.model_dump(mode="json", exclude_unset=True))
                 )
         return self.get(key)
 
@@ -113,7 +113,7 @@ def _insert(connection: sa.Connection, name: CollectionName, config: CollectionC
         key=name.key,
         tenant=name.tenant,
         name=name.name,
-        config=config.model_dump(exclude_unset=True),
+        config=config.model_dump(mode="json", exclude_unset=True),
         created_at=now(),
     )
 

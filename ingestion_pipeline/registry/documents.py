@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.model.collections import ParserKind
 from ingestion_pipeline.model.documents import Document, DocumentState, ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import Priority, ReindexOnly
 from ingestion_pipeline.registry.database import Database, now
@@ -342,6 +343,17 @@ def select_documents(
     return [_document(row, finished.get(row.document_id, {})) for row in rows]
 
 
+def parents_among(connection: sa.Connection, document_ids: Collection[str]) -> set[str]:
+    """Return which of the documents have others attached to them."""
+    return {
+        parent_id
+        for part in parts(sorted(document_ids))
+        for parent_id in connection.scalars(
+            sa.select(documents.c.parent_id).where(documents.c.parent_id.in_(part)).distinct()
+        )
+    }
+
+
 def require_known(
     connection: sa.Connection,
     collection_key: str,
@@ -383,6 +395,8 @@ def _document(row: sa.Row[Any], stages: dict[Stage, str]) -> Document:
         updated_at=row.updated_at,
         sha256=row.sha256,
         object_key=row.object_key,
+        parent_id=row.parent_id,
+        parser=ParserKind(row.parser) if row.parser else None,
         fetch=row.fetch,
         media_type=row.media_type,
         bytes=row.bytes,

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from ingestion_pipeline.errors import LeaseLostError
 from ingestion_pipeline.model.documents import DocumentState, Stage
 from ingestion_pipeline.registry.database import Database, insert_if_missing, now
-from ingestion_pipeline.registry.documents import parts
+from ingestion_pipeline.registry.documents import parents_among, parts
 from ingestion_pipeline.registry.schema import claims, document_stages, documents, publications
 from ingestion_pipeline.registry.stage_records import (
     FinishedStages,
@@ -62,10 +62,13 @@ class Publications:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def announce(self, claim_id: int, document_ids: Collection[str]) -> set[str]:
+    def announce(
+        self, claim_id: int, document_ids: Collection[str], with_attachments: Collection[str] = ()
+    ) -> set[str]:
         """Say that documents of a claim are about to be committed; return those still owned.
 
         Only what is returned may be committed: the others were canceled or deleted meanwhile.
+        What is attached to those ``with_attachments`` is not known before the commit is recorded.
 
         Raises:
             LeaseLostError: when the lease lapsed or the batch was given back.
@@ -85,6 +88,7 @@ class Publications:
             ) & set(document_ids)
             connection.execute(publications.delete().where(publications.c.claim_id == claim_id))
             if owned:
+                parents = {*with_attachments, *parents_among(connection, owned)}
                 connection.execute(
                     publications.insert().values(
                         claim_id=claim_id,
@@ -92,7 +96,13 @@ class Publications:
                         announced_at=now(),
                         returned=False,
                     ),
-                    [{"document_id": document_id} for document_id in sorted(owned)],
+                    [
+                        {
+                            "document_id": document_id,
+                            "attached": document_id in parents,
+                        }
+                        for document_id in sorted(owned)
+                    ],
                 )
         return owned
 
@@ -161,7 +171,8 @@ class Publications:
 
         Doubts about ``agreeing`` documents end, unless their publisher may still wake up. Those to
         ``adopt`` are recorded as they are in the index, and agree then. Those to ``republish``
-        count as not indexed, so that a run publishes them again. One that was taken back meanwhile
+        count as not indexed, so that a run publishes them again; so do those to adopt whose
+        publisher knew of attachments, as nobody else does. One that was taken back meanwhile
         stays in doubt: it was deleted, or the lease lapsed.
         """
         watched = ~publications.c.returned & (
@@ -182,7 +193,10 @@ class Publications:
                 )
             )
             publications_recorded(connection, doubts.claim_id, sorted(held))
-            adopted = {key: each for key, each in adopt.items() if key in held}
+            unknown = _with_unknown_attachments(
+                connection, [each for each in adopt if each in held]
+            )
+            adopted = {key: adopt[key] for key in adopt if key in held and key not in unknown}
             _adopt(connection, doubts.collection_key, adopted)
             for part in parts([*(each for each in agreeing if each in held), *adopted]):
                 connection.execute(
@@ -206,7 +220,7 @@ class Publications:
                     )
                     .values(index_table=None)
                 )
-            for part in parts([each for each in republish if each in held]):
+            for part in parts([*(each for each in republish if each in held), *sorted(unknown)]):
                 forget_stages(connection, doubts.collection_key, part, [Stage.INDEXED])
                 connection.execute(
                     documents.update()
@@ -226,6 +240,19 @@ class Publications:
         """Note of what a claim announced that its publisher will not commit it any more."""
         with self._database.write() as connection:
             publications_returned(connection, claim_id)
+
+
+def _with_unknown_attachments(connection: sa.Connection, document_ids: Sequence[str]) -> set[str]:
+    """Return the documents that were announced with attachments and never recorded."""
+    return {
+        document_id
+        for part in parts(document_ids)
+        for document_id in connection.scalars(
+            sa.select(publications.c.document_id).where(
+                publications.c.document_id.in_(part), publications.c.attached
+            )
+        )
+    }
 
 
 def _adopt(connection: sa.Connection, key: str, adopted: Mapping[str, Adopted]) -> None:

@@ -16,7 +16,10 @@ import sqlalchemy as sa
 from ingestion_pipeline.errors import Ask
 from ingestion_pipeline.model.documents import DocumentState, ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import FINAL_STATES, TaskState, TaskType
+from ingestion_pipeline.registry.arrivals import NOTHING_ATTACHED, Attached
+from ingestion_pipeline.registry.attachments import lock_with_attachments, record_attachments
 from ingestion_pipeline.registry.database import now
+from ingestion_pipeline.registry.documents import parents_among
 from ingestion_pipeline.registry.publications import publications_recorded, publications_returned
 from ingestion_pipeline.registry.schema import (
     answers,
@@ -57,6 +60,8 @@ class DocumentResult:
     transient: bool = False
     asks: Ask | None = None
     """What a person can answer to have it go on in spite of the error."""
+    attached: Attached = NOTHING_ATTACHED
+    """What else was found in it."""
 
     @property
     def published(self) -> bool:
@@ -75,16 +80,21 @@ def record(
     claimed_at = connection.scalar(
         sa.select(claims.c.created_at).where(claims.c.claim_id == claim_id)
     )
+    ids = [result.document_id for result in results]
+    lock_with_attachments(connection, ids, [result.attached for result in results])
     owned = set(
         connection.scalars(
-            sa.select(documents.c.document_id)
-            .where(documents.c.claim_id == claim_id)
-            .order_by(documents.c.document_id)  # see ``lock_documents``
-            .with_for_update()
+            sa.select(documents.c.document_id).where(documents.c.claim_id == claim_id)
         )
     )
     kept = [result for result in results if result.document_id in owned]
     updates = _record_questions(connection, claim_id, claimed_at, kept, input_timeout_seconds)
+    parents = parents_among(connection, ids)
+    for result in kept:
+        if result.published and (result.attached.documents or result.document_id in parents):
+            updates += record_attachments(
+                connection, claim_id, collection_key, result.document_id, result.attached
+            )
     # What is tried again, or asked about, may yet be withdrawn; its results are found all the same.
     finished = {
         result.document_id: FinishedStages(result.version, result.stages)
@@ -124,6 +134,7 @@ def _record_questions(
                 task_documents.c.document_id == result.document_id,
                 task_documents.c.outcome.is_(None),
                 tasks.c.type == TaskType.INGEST,
+                tasks.c.document_id == task_documents.c.document_id,
                 tasks.c.state.not_in(FINAL_STATES),
                 documents.c.requested_at < claimed_at,  # a newer version may ask nothing
             )
@@ -230,7 +241,8 @@ def _record_outcomes(
         if result.error is not None and result.document_id not in retried
     ]
     was_not_asked = sa.exists().where(
-        tasks.c.task_id == task_documents.c.task_id, tasks.c.type != TaskType.INGEST
+        tasks.c.task_id == task_documents.c.task_id,
+        (tasks.c.type != TaskType.INGEST) | (tasks.c.document_id != task_documents.c.document_id),
     )
     touched: set[str] = set()
     for outcome, ids, condition in (

@@ -94,6 +94,8 @@ documents = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("sha256", sa.String(64)),
     sa.Column("object_key", sa.Text),
+    sa.Column("parent_id", _id, index=True, comment="the document it is attached to"),
+    sa.Column("parser", sa.String(16), comment="its kind, where it is not the collection's"),
     sa.Column("fetch", sa.Boolean, nullable=False, comment="bytes are to be fetched from the uri"),
     sa.Column("media_type", sa.String(255)),
     sa.Column("bytes", sa.BigInteger),
@@ -166,6 +168,13 @@ publications = sa.Table(
     ),
     sa.Column("announced_at", sa.Double, nullable=False),
     sa.Column("returned", sa.Boolean, nullable=False, comment="the publisher is through with it"),
+    sa.Column(
+        "attached",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.false(),
+        comment="whether the document has, or had, others attached to it",
+    ),
     comment="index commits that were announced and not yet recorded: there the index is in doubt",
 )
 

@@ -13,9 +13,10 @@ Grammar (words in capitals may be written in any case)::
                | column [ NOT ] CONTAINS string      ignoring case
     literal    = 'text', with '' for a quote, or "text", or a whole number
 
-Columns that hold several values (``page``, ``heading``) satisfy a comparison if one of the values
-does; negated with NOT or ``!=``, if none does. No part of the expression reaches the database
-except as an operator, a column or a literal that was read here and written anew.
+Columns that hold several values (``page``, ``heading``, ``keyword``, ``tag``) satisfy a comparison
+if one of the values does; negated with NOT or ``!=``, if none does. No part of the expression
+reaches the database except as an operator, a column or a literal that was read here and written
+anew.
 """
 
 from __future__ import annotations
@@ -65,6 +66,9 @@ _COLUMNS = {
     "heading": _Column("heading_path", _Type.TEXTS, "the headings above the passage"),
     "page": _Column("pages", _Type.NUMBERS, "the pages the passage touches, from 1"),
     "ordinal": _Column("ordinal", _Type.NUMBER, "the passage's place in its document, from 0"),
+    "keyword": _Column("keywords", _Type.TEXTS, "the passage's keywords"),
+    "tag": _Column("tags", _Type.TEXTS, "the passage's tags"),
+    "language": _Column("language", _Type.TEXT, "the document's language, such as en"),
     "tokens": _Column("tokens", _Type.NUMBER, "the passage's length for the embedding model"),
 }
 

@@ -7,6 +7,7 @@ filter expressions (``filters``), queries to the index (``indexing.snapshot``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from ingestion_pipeline.control import Control, NoControl
@@ -80,20 +81,37 @@ def _answer(
         return []
     match mode:
         case SearchMode.TEXT:
-            return snapshot.matching(words, k, where)
+            ranking = partial(snapshot.matching, words, where=where)
         case SearchMode.VECTOR:
-            return snapshot.nearest(_vector(embedder, words), k, where)
+            ranking = partial(snapshot.nearest, _vector(embedder, words), where=where)
         case SearchMode.HYBRID | SearchMode.AUTO:
-            return _hybrid(snapshot, embedder, words, k, where)
+            vector = _vector(embedder, words)
+            ranking = partial(_hybrid, snapshot, words, vector, where=where)
+    hits = ranking(limit=k)
+    passages = _passages(hits)
+    if len(passages) < len(hits) == k:  # several of a passage: look further for others
+        passages = _passages(ranking(limit=CANDIDATES_PER_HIT * k))
+    return passages[:k]
 
 
 def _hybrid(
-    snapshot: Snapshot, embedder: QueryEncoder, words: str, k: int, where: str | None
+    snapshot: Snapshot, words: str, vector: NDArray[np.float32], limit: int, where: str | None
 ) -> list[Hit]:
-    depth = max(LEAST_CANDIDATES, CANDIDATES_PER_HIT * k)
+    depth = max(LEAST_CANDIDATES, CANDIDATES_PER_HIT * limit)
     text = snapshot.matching(words, depth, where)
-    vector = snapshot.nearest(_vector(embedder, words), depth, where)
-    return fused(text, vector)[:k]
+    return fused(text, snapshot.nearest(vector, depth, where))[:limit]
+
+
+def _passages(hits: Sequence[Hit]) -> list[Hit]:
+    """Return one hit for each passage: of chunks with one parent, the best.
+
+    The first seed gives the parent the mean of its chunks' scores; then a passage that answers
+    twice, once less well, stands behind one that answers once.
+    """
+    passages: dict[str, Hit] = {}
+    for hit in hits:
+        passages.setdefault(hit.parent_id or hit.chunk_id, hit)
+    return list(passages.values())
 
 
 def _vector(embedder: QueryEncoder, words: str) -> NDArray[np.float32]:

@@ -1,12 +1,13 @@
 """The stage *chunked*: token-capped passages.
 
-Reads the parsed document, the tokenizer of the embedding model, and the collection's chunk size
-and overlap. Writes chunks.
+Reads the parsed document, the tokenizer of the embedding model (for the strategy ``semantic`` the
+model itself), and what the collection says of kinds, strategy and sizes. Writes chunks.
 """
 
 from __future__ import annotations
 
-from ingestion_pipeline.chunking import chunk
+from ingestion_pipeline.chunking import ChunkPlan, cut
+from ingestion_pipeline.control import Control
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.documents import Stage
@@ -14,13 +15,13 @@ from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.stages.work import Tools, Work
 
 
-def run(work: Work, tools: Tools, parsed: ParsedDocument) -> list[Chunk]:
+def run(work: Work, tools: Tools, parsed: ParsedDocument, control: Control) -> list[Chunk]:
     """Chunk the document, or load the chunks made before."""
     fingerprint = work.fingerprints[Stage.CHUNKED]
     return work.memoised(
         Stage.CHUNKED,
         load=lambda: load(work, tools),
-        compute=lambda: _chunk(work, tools, parsed),
+        compute=lambda: _chunk(work, tools, parsed, control),
         store=lambda value: tools.artifacts.put_chunks(
             tools.collection.name, work.document.document_id, fingerprint, value
         ),
@@ -34,14 +35,23 @@ def load(work: Work, tools: Tools) -> list[Chunk] | None:
     )
 
 
-def _chunk(work: Work, tools: Tools, parsed: ParsedDocument) -> list[Chunk]:
-    chunks = chunk(
+def _chunk(work: Work, tools: Tools, parsed: ParsedDocument, control: Control) -> list[Chunk]:
+    config = tools.collection.config
+    plan = ChunkPlan(
+        kind=work.document.parser or config.parser,
+        strategy=config.chunker,
+        max_tokens=tools.chunk_tokens,
+        overlap=config.chunk_overlap,
+        delimiters=config.chunk_delimiters,
+        parent_tokens=config.parent_tokens,
+    )
+    chunks = cut(
         parsed,
         work.document.document_id,
         tools.embedder.tokenizer,
-        max_tokens=tools.chunk_tokens,
-        overlap=tools.collection.config.chunk_overlap,
+        plan,
+        lambda texts: tools.embedder.encode(texts, control),
     )
-    if not chunks and work.document.confirmed != work.version:
+    if not chunks and not parsed.attachments and work.document.confirmed != work.version:
         raise PermanentError(ErrorKind.EMPTY, f"{work.document.name} contains no text")
     return chunks

@@ -1,7 +1,7 @@
 """Recipes and fingerprints: what decides whether a stored result is used again.
 
 A *recipe* hashes what a stage does to any document of a collection: its code version, the
-configuration it reads, and the recipe of its upstream. A *fingerprint* hashes what it did to one
+configuration it reads, and the recipes of its upstream. A *fingerprint* hashes what it did to one
 document: the recipe and the document's own inputs. Same fingerprint, same result.
 """
 
@@ -13,8 +13,9 @@ from typing import Any
 
 from ingestion_pipeline.embedding import Embedder
 from ingestion_pipeline.indexing.schema import SCHEMA_VERSION
-from ingestion_pipeline.model.collections import CollectionConfig
-from ingestion_pipeline.model.documents import Document, Stage
+from ingestion_pipeline.model.collections import ChunkStrategy, CollectionConfig
+from ingestion_pipeline.model.documents import STAGES, Document, Stage
+from ingestion_pipeline.parsing import ocr
 from ingestion_pipeline.stages.versions import CODE_VERSIONS
 
 
@@ -23,25 +24,54 @@ def chunk_tokens(config: CollectionConfig, embedder: Embedder) -> int:
     return min(config.chunk_tokens or embedder.max_tokens, embedder.max_tokens)
 
 
-def recipes(config: CollectionConfig, embedder: Embedder) -> dict[Stage, str]:
-    """Return the recipe of each stage for a collection (64 hex digits each)."""
-    reads: dict[Stage, dict[str, Any]] = {
-        Stage.SOURCED: {},
-        Stage.PARSED: {},
-        Stage.CHUNKED: {
-            "tokenizer": embedder.tokenizer.fingerprint,
-            "tokens": chunk_tokens(config, embedder),
-            "overlap": config.chunk_overlap,
-        },
-        Stage.EMBEDDED: {"model": embedder.fingerprint, "title_weight": config.title_weight},
-        Stage.INDEXED: {"schema": SCHEMA_VERSION},
-    }
-    found: dict[Stage, str] = {}
-    upstream = ""
-    for stage, configuration in reads.items():
-        upstream = _hash([upstream, stage, CODE_VERSIONS[stage], configuration])
-        found[stage] = upstream
-    return found
+def recipes(
+    config: CollectionConfig,
+    embedder: Embedder,
+    *,
+    llm: str | None = None,
+    lessons: str | None = None,
+) -> dict[Stage, str]:
+    """Return the recipe of each stage for a collection (64 hex digits each).
+
+    ``llm`` names the configured endpoint and model, if there is one; ``lessons`` the version of the
+    collection that tags are learned from. Vectors do not depend on what was added to chunks, but
+    for the questions that these answer.
+    """
+    sourced = _recipe(Stage.SOURCED)
+    parsed = _recipe(Stage.PARSED, sourced, recognises_text=ocr.available())
+    chunked = _recipe(
+        Stage.CHUNKED,
+        parsed,
+        tokenizer=embedder.tokenizer.fingerprint,
+        tokens=chunk_tokens(config, embedder),
+        overlap=config.chunk_overlap,
+        kind=config.parser,
+        strategy=config.chunker,
+        delimiters=config.chunk_delimiters,
+        parent_tokens=config.parent_tokens,
+        model=embedder.fingerprint if config.chunker is ChunkStrategy.SEMANTIC else None,
+    )
+    enrichment = config.enrichment.model_dump(mode="json")
+    enriched = _recipe(
+        Stage.ENRICHED,
+        chunked,
+        enrichment=enrichment,
+        llm=llm if any(enrichment.values()) else None,
+        lessons=lessons,
+    )
+    embedded = _recipe(
+        Stage.EMBEDDED,
+        enriched if config.enrichment.questions else chunked,
+        model=embedder.fingerprint,
+        title_weight=config.title_weight,
+    )
+    indexed = _recipe(Stage.INDEXED, embedded, enriched, schema=SCHEMA_VERSION)
+    found = (sourced, parsed, chunked, enriched, embedded, indexed)
+    return dict(zip(STAGES, found, strict=True))
+
+
+def _recipe(stage: Stage, *upstream: str, **reads: Any) -> str:
+    return _hash([stage, CODE_VERSIONS[stage], upstream, reads])
 
 
 def fingerprints(document: Document, version: str, recipes: dict[Stage, str]) -> dict[Stage, str]:
@@ -51,6 +81,8 @@ def fingerprints(document: Document, version: str, recipes: dict[Stage, str]) ->
     can never take away what another needs.
     """
     own = [document.document_id, document.name, version]
+    if document.parser is not None:
+        own.append(document.parser)
     return {stage: _hash([*own, recipe]) for stage, recipe in recipes.items()}
 
 

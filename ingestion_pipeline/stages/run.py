@@ -8,14 +8,15 @@ One bad document never fails the batch: its error is its result.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Generator, Sequence
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from typing import TypeVar
 
-from ingestion_pipeline.control import Control
+from ingestion_pipeline.control import Control, NoControl
 from ingestion_pipeline.errors import (
     ErrorKind,
     IngestError,
@@ -27,9 +28,10 @@ from ingestion_pipeline.errors import (
 )
 from ingestion_pipeline.logs import in_context, log_context
 from ingestion_pipeline.model.documents import STAGES, ErrorInfo, Stage
+from ingestion_pipeline.registry.arrivals import Attached
 from ingestion_pipeline.registry.claims import Claim
 from ingestion_pipeline.registry.results import DocumentResult
-from ingestion_pipeline.stages import chunked, embedded, indexed, parsed, sourced
+from ingestion_pipeline.stages import chunked, embedded, enriched, indexed, parsed, sourced
 from ingestion_pipeline.stages.work import Step, Tools, Work
 
 logger = logging.getLogger(__name__)
@@ -42,9 +44,9 @@ CHECK_SECONDS = 0.2
 INTERRUPT_SECONDS = 0.05
 """How long parses get to notice that they are stopped, before they are stopped once more."""
 
-Announce = Callable[[Collection[str]], AbstractSet[str]]
-"""Told which documents are about to be published, right before each attempt; returns those that
-may be."""
+Announce = Callable[[Mapping[str, Attached]], AbstractSet[str]]
+"""Told which documents are about to be published, and what is attached to them, right before each
+attempt; returns those that may be."""
 
 
 def run(
@@ -73,7 +75,7 @@ def run(
     group: list[Work] = []
     with closing(_prepared(works, selected, tools, control)) as prepared:
         for work in prepared:
-            if work.chunks is None or work.result.error or work.withdrawn:
+            if work.enrichment is None or work.result.error or work.withdrawn:
                 continue
             group.append(work)
             if sum(len(member.chunks or ()) for member in group) >= CHUNKS_PER_EMBEDDING_GROUP:
@@ -91,8 +93,13 @@ def _prepared(
 ) -> Generator[Work, None, None]:
     """Prepare documents in threads and yield them in order, watching for a reason to stop."""
     pool = ThreadPoolExecutor(tools.parallel, thread_name_prefix="prepare")
+    stopping = threading.Event()
     futures = [
-        pool.submit(in_context(_guarded), [work], partial(_prepare, work, selected, tools))
+        pool.submit(
+            in_context(_guarded),
+            [work],
+            partial(_prepare, work, selected, tools, _Preparing(work, stopping)),
+        )
         for work in works
     ]
     try:
@@ -107,6 +114,7 @@ def _prepared(
             _tell_prepared(work, control)
             yield work
     except BaseException:
+        stopping.set()
         pool.shutdown(wait=False, cancel_futures=True)
         while under_way := [future for future in futures if not future.done()]:
             tools.parsers.interrupt()  # so that the threads that wait for a parse end too
@@ -125,7 +133,19 @@ def _withdraw(works: Sequence[Work], tools: Tools, control: Control) -> None:
         tools.parsers.interrupt(ids)
 
 
-def _prepare(work: Work, selected: Sequence[Stage], tools: Tools) -> None:
+class _Preparing(NoControl):
+    """What a thread that prepares a document hears: that it is to stop."""
+
+    def __init__(self, work: Work, stopping: threading.Event) -> None:
+        self._work = work
+        self._stopping = stopping
+
+    def check(self) -> None:
+        if self._work.withdrawn or self._stopping.is_set():
+            raise WithdrawnError
+
+
+def _prepare(work: Work, selected: Sequence[Stage], tools: Tools, control: Control) -> None:
     if Stage.SOURCED in selected:
         sourced.run(work, tools)
     elif work.document.sha256 is not None:
@@ -142,7 +162,7 @@ def _prepare(work: Work, selected: Sequence[Stage], tools: Tools) -> None:
         work,
         Stage.PARSED,
         selected,
-        run=lambda: parsed.run(work, tools),
+        run=lambda: parsed.run(work, tools, control),
         load=lambda: parsed.load(work, tools),
     )
     content = work.parsed
@@ -152,12 +172,21 @@ def _prepare(work: Work, selected: Sequence[Stage], tools: Tools) -> None:
         work,
         Stage.CHUNKED,
         selected,
-        run=lambda: chunked.run(work, tools, content),
+        run=lambda: chunked.run(work, tools, content, control),
         load=lambda: chunked.load(work, tools),
     )
-    if work.chunks is not None:
-        work.result.chunks = len(work.chunks)
-        work.result.tokens = sum(chunk.tokens for chunk in work.chunks)
+    chunks = work.chunks
+    if chunks is None:
+        return
+    work.result.chunks = len(chunks)
+    work.result.tokens = sum(chunk.tokens for chunk in chunks)
+    work.enrichment = _obtain(
+        work,
+        Stage.ENRICHED,
+        selected,
+        run=lambda: enriched.run(work, tools, content, chunks, control),
+        load=lambda: enriched.load(work, tools),
+    )
 
 
 def _embed(
@@ -243,7 +272,7 @@ def _publish(works: Sequence[Work], tools: Tools, claim: Claim, announce: Announ
 
 def _announce(works: Sequence[Work], announce: Announce) -> None:
     """Announce the publication of documents; stop it if some of them may not be published."""
-    allowed = announce([work.document.document_id for work in works])
+    allowed = announce({work.document.document_id: work.result.attached for work in works})
     for work in works:
         work.withdrawn = work.document.document_id not in allowed
     if any(work.withdrawn for work in works):

@@ -9,9 +9,10 @@ from ingestion_pipeline.model.documents import Stage
 
 CODE_VERSIONS: dict[Stage, str] = {
     Stage.SOURCED: "1",
-    Stage.PARSED: "3",
-    Stage.CHUNKED: "1",
+    Stage.PARSED: "4",
+    Stage.CHUNKED: "2",
+    Stage.ENRICHED: "1",
     Stage.EMBEDDED: "1",
-    Stage.INDEXED: "1",
+    Stage.INDEXED: "2",
 }
 """Raise a stage's version when its code gives other results; documents then become stale."""

@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from ingestion_pipeline.embedding import Embedder
+from ingestion_pipeline.enrichment import TagModel
 from ingestion_pipeline.indexing import CollectionIndex
+from ingestion_pipeline.llm import ChatModel
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import Document, Stage
 from ingestion_pipeline.model.elements import ParsedDocument
+from ingestion_pipeline.model.enrichment import Enrichment
 from ingestion_pipeline.parsing import ParserPool
 from ingestion_pipeline.registry.results import DocumentResult
 from ingestion_pipeline.registry.stage_records import StageResult
-from ingestion_pipeline.stages.recipes import chunk_tokens, fingerprints, recipes
+from ingestion_pipeline.stages.recipes import chunk_tokens, fingerprints
 from ingestion_pipeline.storage.artifacts import ArtifactStore
 from ingestion_pipeline.storage.objects import SourceObjects
 from ingestion_pipeline.storage.sources import SourcePolicy
@@ -46,11 +49,14 @@ class Tools:
     """Documents prepared at the same time."""
     password: Callable[[str], str | None]
     """What a person answered for a document, by its id."""
-
-    @property
-    def recipes(self) -> dict[Stage, str]:
-        """The current recipe of each stage."""
-        return recipes(self.collection.config, self.embedder)
+    recipes: dict[Stage, str]
+    """The current recipe of each stage."""
+    llm: Callable[[str], ChatModel | None]
+    """The language model, if one is configured, with what it said about a document before."""
+    describes_pictures: bool
+    """Whether the language model can look at pictures."""
+    tags: TagModel | None
+    """What the tagged collection teaches, if the configuration names one."""
 
     @property
     def chunk_tokens(self) -> int:
@@ -79,6 +85,7 @@ class Work:
     fingerprints: dict[Stage, str] = field(default_factory=dict)
     parsed: ParsedDocument | None = None
     chunks: list[Chunk] | None = None
+    enrichment: Enrichment | None = None
     vectors: np.ndarray | None = None
     withdrawn: bool = False
     """Whether nobody wants it any more; what was made of it is then not recorded."""

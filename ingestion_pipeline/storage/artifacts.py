@@ -14,11 +14,12 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
-from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.documents import Stage
-from ingestion_pipeline.model.elements import ParsedDocument
+from ingestion_pipeline.model.elements import ParsedDocument, Picture
+from ingestion_pipeline.model.enrichment import Enrichment
 from ingestion_pipeline.storage import codecs
 from ingestion_pipeline.storage.base import ObjectStore
 
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _CHECKSUM_BYTES = 4
+_PICTURE = "picture"
+_ANSWER = "answer"
 
 
 class ArtifactStore:
@@ -38,6 +41,8 @@ class ArtifactStore:
 
     All that was ever made of a document, in every version and configuration, is in one folder. The
     shard, two hex digits of the id's hash, keeps 100,000 documents at 400 folders side by side.
+
+    So are the pictures that its chunks show.
 
     Each result is sealed with a CRC-32: what can be made again is written without syncing, so it
     may be damaged after a loss of power. What cannot be read counts as absent, with a warning.
@@ -50,7 +55,7 @@ class ArtifactStore:
         self, collection: CollectionName, document_id: str, stage: Stage, fingerprint: str
     ) -> bytes | None:
         """Return a stored result; None if there is none."""
-        return self._decoded(collection, document_id, stage, fingerprint, bytes)
+        return _decoded(self._store, _key(collection, document_id, stage, fingerprint), bytes)
 
     def put(
         self,
@@ -61,17 +66,15 @@ class ArtifactStore:
         data: bytes,
     ) -> None:
         """Store a result."""
-        checksum = zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "big")
         key = _key(collection, document_id, stage, fingerprint)
-        self._store.put(key, checksum + data, durable=False)
+        self._store.put(key, _sealed(data), durable=False)
 
     def get_parsed(
         self, collection: CollectionName, document_id: str, fingerprint: str
     ) -> ParsedDocument | None:
         """Return a stored parsed document; None if there is none."""
-        return self._decoded(
-            collection, document_id, Stage.PARSED, fingerprint, codecs.decode_parsed
-        )
+        key = _key(collection, document_id, Stage.PARSED, fingerprint)
+        return _decoded(self._store, key, codecs.decode_parsed)
 
     def put_parsed(
         self, collection: CollectionName, document_id: str, fingerprint: str, parsed: ParsedDocument
@@ -84,9 +87,8 @@ class ArtifactStore:
         self, collection: CollectionName, document_id: str, fingerprint: str
     ) -> list[Chunk] | None:
         """Return the stored chunks of a document; None if there are none."""
-        return self._decoded(
-            collection, document_id, Stage.CHUNKED, fingerprint, codecs.decode_chunks
-        )
+        key = _key(collection, document_id, Stage.CHUNKED, fingerprint)
+        return _decoded(self._store, key, codecs.decode_chunks)
 
     def put_chunks(
         self, collection: CollectionName, document_id: str, fingerprint: str, chunks: list[Chunk]
@@ -95,13 +97,30 @@ class ArtifactStore:
         data = codecs.encode_chunks(chunks)
         self.put(collection, document_id, Stage.CHUNKED, fingerprint, data)
 
+    def get_enrichment(
+        self, collection: CollectionName, document_id: str, fingerprint: str
+    ) -> Enrichment | None:
+        """Return what was added to a document, as stored; None if nothing is."""
+        key = _key(collection, document_id, Stage.ENRICHED, fingerprint)
+        return _decoded(self._store, key, codecs.decode_enrichment)
+
+    def put_enrichment(
+        self,
+        collection: CollectionName,
+        document_id: str,
+        fingerprint: str,
+        enrichment: Enrichment,
+    ) -> None:
+        """Store what was added to a document."""
+        data = codecs.encode_enrichment(enrichment)
+        self.put(collection, document_id, Stage.ENRICHED, fingerprint, data)
+
     def get_vectors(
         self, collection: CollectionName, document_id: str, fingerprint: str
     ) -> NDArray[np.float32] | None:
         """Return the stored vectors of a document, of shape (n, dim); None if there are none."""
-        return self._decoded(
-            collection, document_id, Stage.EMBEDDED, fingerprint, codecs.decode_vectors
-        )
+        key = _key(collection, document_id, Stage.EMBEDDED, fingerprint)
+        return _decoded(self._store, key, codecs.decode_vectors)
 
     def put_vectors(
         self,
@@ -113,6 +132,22 @@ class ArtifactStore:
         """Store the vectors of a document, of shape (n, dim)."""
         data = codecs.encode_vectors(vectors)
         self.put(collection, document_id, Stage.EMBEDDED, fingerprint, data)
+
+    def put_picture(self, collection: CollectionName, document_id: str, picture: Picture) -> None:
+        """Store a picture that published chunks show, unless it is there."""
+        key = _picture_key(collection, document_id, picture.picture_id)
+        if not self._store.touch(key):
+            self._store.put(key, _sealed(picture.data))
+
+    def get_picture(
+        self, collection: CollectionName, document_id: str, picture_id: str
+    ) -> bytes | None:
+        """Return a picture's bytes; None if there is none."""
+        return _decoded(self._store, _picture_key(collection, document_id, picture_id), bytes)
+
+    def answers(self, collection: CollectionName, document_id: str) -> DocumentAnswers:
+        """Return what a language model was asked about a document, and may be asked again."""
+        return DocumentAnswers(self._store, _folder(collection, document_id))
 
     def document_ids(self, collection: CollectionName) -> Iterator[str]:
         """Yield the id of each document of which something is stored, once."""
@@ -136,35 +171,71 @@ class ArtifactStore:
     ) -> int:
         """Remove a document's results whose fingerprints are not in ``keep``; return how many.
 
-        Those made in the last ``older_than`` seconds stay: a run may be about to record them.
+        Pictures go with the chunks that show them; answers of a language model, which were paid
+        for, with the document. Those made in the last ``older_than`` seconds
+        stay: a run may be about to record them.
         """
         latest = time.time() - older_than
+        dated = list(self._store.dated(_folder(collection, document_id)))
+        if any(_is(_PICTURE, key) for key, _ in dated):
+            keep = {*keep, *self._shown(collection, document_id, keep)}
         unwanted = [
             key
-            for key, modified in self._store.dated(_folder(collection, document_id))
-            if key.rpartition("-")[2] not in keep and modified <= latest
+            for key, modified in dated
+            if key.rpartition("-")[2] not in keep and not _is(_ANSWER, key) and modified <= latest
         ]
         for key in unwanted:
             self._store.delete(key)
         return len(unwanted)
 
-    def _decoded(
-        self,
-        collection: CollectionName,
-        document_id: str,
-        stage: Stage,
-        fingerprint: str,
-        decode: Callable[[bytes], T],
-    ) -> T | None:
-        key = _key(collection, document_id, stage, fingerprint)
+    def _shown(
+        self, collection: CollectionName, document_id: str, fingerprints: Collection[str]
+    ) -> set[str]:
+        """Return the ids of the pictures that chunks with these fingerprints show."""
+        return {
+            picture_id
+            for fingerprint in fingerprints
+            for chunk in self.get_chunks(collection, document_id, fingerprint) or ()
+            for picture_id in chunk.pictures
+        }
+
+
+class DocumentAnswers:
+    """Answers of a language model about one document, by what was asked; they go with it."""
+
+    def __init__(self, store: ObjectStore, folder: str) -> None:
+        self._store = store
+        self._folder = folder
+
+    def get(self, key: str) -> str | None:
+        """Return the answer kept under a key; None if there is none, or it cannot be had."""
         try:
-            return decode(_unsealed(self._store.get(key)))
-        except PermanentError as error:
-            if error.kind is not ErrorKind.NOT_FOUND:
-                raise
-        except ValueError as error:
-            logger.warning("the artifact %s is made again: it cannot be read (%s)", key, error)
-        return None
+            return _decoded(self._store, self._key(key), bytes.decode)
+        except IngestError as error:
+            logger.warning("an answer of the language model cannot be looked up: %s", error)
+            return None
+
+    def put(self, key: str, answer: str) -> None:
+        """Keep an answer; one that cannot be kept is no reason to lose it."""
+        try:
+            self._store.put(self._key(key), _sealed(answer.encode()), durable=False)
+        except IngestError as error:
+            logger.warning("an answer of the language model cannot be kept: %s", error)
+
+    def _key(self, key: str) -> str:
+        return f"{self._folder}/{_ANSWER}-{key}"
+
+
+def _decoded(store: ObjectStore, key: str, decode: Callable[[bytes], T]) -> T | None:
+    """Read what is stored under a key; None if nothing is, or nothing that can be read."""
+    try:
+        return decode(_unsealed(store.get(key)))
+    except PermanentError as error:
+        if error.kind is not ErrorKind.NOT_FOUND:
+            raise
+    except ValueError as error:
+        logger.warning("the artifact %s is made again: it cannot be read (%s)", key, error)
+    return None
 
 
 def _root(collection: CollectionName) -> str:
@@ -178,6 +249,18 @@ def _folder(collection: CollectionName, document_id: str) -> str:
 
 def _key(collection: CollectionName, document_id: str, stage: Stage, fingerprint: str) -> str:
     return f"{_folder(collection, document_id)}/{stage}-{fingerprint}"
+
+
+def _picture_key(collection: CollectionName, document_id: str, picture_id: str) -> str:
+    return f"{_folder(collection, document_id)}/{_PICTURE}-{picture_id}"
+
+
+def _is(kind: str, key: str) -> bool:
+    return key.rpartition("/")[2].startswith(f"{kind}-")
+
+
+def _sealed(data: bytes) -> bytes:
+    return zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "big") + data
 
 
 def _unsealed(sealed: bytes) -> bytes:

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.elements import ParsedDocument
+from ingestion_pipeline.model.enrichment import Enrichment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,17 @@ def decode_chunks(data: bytes) -> list[Chunk]:
     """Read what ``encode_chunks`` wrote."""
     chunks: list[Chunk] = _from_json(list[Chunk], data)
     return chunks
+
+
+def encode_enrichment(enrichment: Enrichment) -> bytes:
+    """Write what was added to a document as compressed JSON."""
+    return _to_json(Enrichment, enrichment)
+
+
+def decode_enrichment(data: bytes) -> Enrichment:
+    """Read what ``encode_enrichment`` wrote."""
+    enrichment: Enrichment = _from_json(Enrichment, data)
+    return enrichment
 
 
 def encode_vectors(vectors: NDArray[np.float32]) -> bytes:

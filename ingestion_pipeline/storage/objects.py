@@ -30,12 +30,24 @@ class SourceObjects:
     def put(self, collection: CollectionName, data: bytes) -> tuple[str, str]:
         """Store a document's bytes if they are new; return their key and SHA-256."""
         sha256 = hashlib.sha256(data).hexdigest()
-        key = f"{_folder(collection)}/{sha256[:2]}/{sha256}"
+        key = self.key(collection, sha256)
         # The size too: a loss of power may have torn what an earlier life of the disk held.
         # Touched, so that no sweep takes what is old and belongs to nobody before it is recorded.
         if self._store.size(key) != len(data) or not self._store.touch(key):
             self._store.put(key, data)
         return key, sha256
+
+    def key(self, collection: CollectionName, sha256: str) -> str:
+        """Return the key of the bytes with this hash, whether or not they are there."""
+        return f"{_folder(collection)}/{sha256[:2]}/{sha256}"
+
+    def renew(self, collection: CollectionName, key: str) -> bool:
+        """Have sweeps spare a document's bytes as if put just now; return whether they are there.
+
+        Raises:
+            PermanentError: of kind ``forbidden_source`` if the key is another collection's.
+        """
+        return self._store.touch(_own(collection, key))
 
     def get(self, collection: CollectionName, key: str) -> bytes:
         """Return a document's bytes.

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import idna
@@ -39,7 +40,8 @@ class SourcePolicy:
     """What may be read: ``file:`` sources below ``roots``, and the limits of every source.
 
     ``own_folder`` and ``own_buckets`` are where this system keeps its state: no source may point
-    there, or one tenant could read what another has stored.
+    there, or one tenant could read what another has stored. ``s3_client`` makes a client of boto3
+    for each ``s3:`` source; without it, one with the credentials of the environment is made.
     """
 
     roots: tuple[Path, ...]
@@ -48,6 +50,7 @@ class SourcePolicy:
     timeout_seconds: float = 60
     own_folder: Path | None = None
     own_buckets: frozenset[str] = frozenset()
+    s3_client: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import re
 import stat
 import unicodedata
 from contextlib import closing
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -233,7 +233,8 @@ def _read_s3(uri: str, policy: SourcePolicy) -> Fetched:
     bucket, key = _bucket_and_key(uri)
     deadline = Deadline(policy.timeout_seconds)
     try:
-        with closing(_s3_client(policy.timeout_seconds)) as client:
+        make = policy.s3_client or partial(_s3_client, policy.timeout_seconds)
+        with closing(make()) as client:
             reply = client.get_object(Bucket=bucket, Key=key)
             with closing(reply["Body"]) as body:
                 if reply["ContentLength"] > policy.max_bytes:

@@ -16,7 +16,8 @@ from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 from ingestion_pipeline.model.collections import Collection, CollectionName
 from ingestion_pipeline.model.documents import ErrorInfo, Stage, document_id
 from ingestion_pipeline.model.tasks import COMMANDS, TaskMessage, TaskType
-from ingestion_pipeline.registry.acceptance import NewDocument, NewTask
+from ingestion_pipeline.registry.acceptance import NewTask
+from ingestion_pipeline.registry.arrivals import NewDocument
 from ingestion_pipeline.registry.documents import Selection
 from ingestion_pipeline.storage.objects import SCHEME, object_key
 from ingestion_pipeline.storage.source_rules import safe_name
@@ -116,7 +117,9 @@ def _ingest_task(
     recipe: str,
 ) -> NewTask:
     document = _document(services, message, collection) if message.source else None
-    return replace(task, document=document, recipe=recipe, force=options.force)
+    return replace(
+        task, document=document, recipe=recipe, force=options.force, parser=options.parser
+    )
 
 
 def _document(services: Services, message: TaskMessage, collection: Collection) -> NewDocument:

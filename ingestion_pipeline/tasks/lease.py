@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Self
 from ingestion_pipeline.errors import IngestError, LeaseLostError
 from ingestion_pipeline.logs import in_context
 from ingestion_pipeline.model.documents import Stage
+from ingestion_pipeline.registry.arrivals import Attached
 from ingestion_pipeline.registry.claims import Claim
 from ingestion_pipeline.registry.registry import Registry
 from ingestion_pipeline.streams.events import EventStreams
@@ -127,9 +128,12 @@ class Batch:
         """Return the documents of the batch that were canceled, deleted or ran out of time."""
         return self._withdrawn
 
-    def announce(self, document_ids: Collection[str]) -> AbstractSet[str]:
+    def announce(self, documents: Mapping[str, Attached]) -> AbstractSet[str]:
         """Announce a publication; return the documents that may be published."""
-        return self._registry.publications.announce(self._claim.claim_id, document_ids)
+        parents = [key for key, attached in documents.items() if attached.documents]
+        return self._registry.publications.announce(
+            self._claim.claim_id, documents.keys(), with_attachments=parents
+        )
 
     def progress(self, document_id: str, stage: Stage, fraction: float, message: str) -> None:
         """Note a line; lines are written together, about once a second."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.model.collections import ParserKind
 from ingestion_pipeline.model.tasks import ReindexOnly, TaskMessage, TaskType
 
 MAX_MESSAGE_CHARACTERS = 1_000_000
@@ -26,6 +27,8 @@ class IngestOptions(BaseModel):
 
     force: bool = False
     """Process the document although nothing changed."""
+    parser: ParserKind | None = None
+    """The document's kind, where it is not the collection's."""
 
 
 class ReindexOptions(BaseModel):

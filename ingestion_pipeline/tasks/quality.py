@@ -152,10 +152,13 @@ class Repeats:
 def texts(services: Services, collection_key: str) -> Texts:
     """Return which indexed documents have no or hardly any text."""
     collection = services.registry.collections.get(collection_key)
+    found = services.registry.documents.find(collection_key)
+    containers = {document.parent_id for document in found}  # their text is that of what is in them
     indexed = [
         document
-        for document in services.registry.documents.find(collection_key)
+        for document in found
         if document.state is DocumentState.INDEXED
+        and (document.chunks or document.document_id not in containers)
     ]
     lengths = services.index(collection).snapshot().text_lengths()
     sparse = [

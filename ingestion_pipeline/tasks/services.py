@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ingestion_pipeline.model.collections import Collection
+from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.model.collections import Collection, CollectionName
 from ingestion_pipeline.model.documents import Stage
 from ingestion_pipeline.settings import Settings
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from ingestion_pipeline.embedding import Embedder
+    from ingestion_pipeline.enrichment import TagModel
     from ingestion_pipeline.indexing import CollectionIndex
+    from ingestion_pipeline.llm import Endpoint, Slots
     from ingestion_pipeline.registry.registry import Registry
     from ingestion_pipeline.stages.work import Tools
     from ingestion_pipeline.storage.artifacts import ArtifactStore
@@ -37,8 +40,10 @@ if TYPE_CHECKING:
 class Services:
     """Everything by its name; each part is opened on first use and kept."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, s3_client: Callable[[], Any] | None = None) -> None:
+        """Open nothing yet; ``s3_client`` makes the clients that ``s3:`` sources are read with."""
         self.settings = settings
+        self._s3_client = s3_client
 
     @cached_property
     def registry(self) -> Registry:
@@ -114,6 +119,7 @@ class Services:
             allow_private_addresses=self.settings.allow_private_addresses,
             own_folder=self.settings.state,
             own_buckets=self.settings.own_buckets,
+            s3_client=self._s3_client,
         )
 
     def embedder(self, collection: Collection) -> Embedder:
@@ -143,11 +149,68 @@ class Services:
 
         check_readable(self.settings.lancedb_address)
 
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where the language model is, if one is configured.
+
+        Raises:
+            PermanentError: of kind ``invalid_option`` if it is configured by half.
+        """
+        settings = self.settings
+        if not settings.llm_base_url:
+            return None
+        if not settings.llm_model:
+            raise PermanentError(
+                ErrorKind.INVALID_OPTION,
+                "INGEST_LLM_BASE_URL is set and INGEST_LLM_MODEL is not: name the model to ask",
+            )
+        from ingestion_pipeline.llm import Endpoint
+
+        return Endpoint(
+            settings.llm_base_url,
+            settings.llm_model,
+            settings.llm_api_key,
+            settings.llm_timeout_seconds,
+            settings.llm_vision_model,
+            settings.llm_transcription_model,
+        )
+
+    @cached_property
+    def chat_slots(self) -> Slots:
+        """Room for questions to the language model, for all runs of this process."""
+        from ingestion_pipeline.llm import Slots
+
+        return Slots(self.settings.max_concurrent_chats)
+
     def recipes(self, collection: Collection) -> dict[Stage, str]:
         """Return the current recipe of each stage for a collection."""
         from ingestion_pipeline.stages.recipes import recipes
 
-        return recipes(collection.config, self.embedder(collection))
+        endpoint = self.endpoint
+        llm = f"{endpoint.base_url} {endpoint.model}" if endpoint else None
+        teacher = self._teacher(collection)
+        versions = self.registry.collections
+        lessons = versions.data_version(teacher.key, Stage.INDEXED) if teacher else None
+        return recipes(collection.config, self.embedder(collection), llm=llm, lessons=lessons)
+
+    def _teacher(self, collection: Collection) -> Collection | None:
+        """Return the collection whose tags are learned, if the configuration names one.
+
+        Raises:
+            PermanentError: of kind ``not_found`` if there is none of that name.
+        """
+        name = collection.config.enrichment.tags
+        if name is None:
+            return None
+        return self.registry.collections.get(CollectionName(collection.name.tenant, name).key)
+
+    def _tag_model(self, collection: Collection) -> TagModel | None:
+        teacher = self._teacher(collection)
+        if teacher is None:
+            return None
+        from ingestion_pipeline.enrichment import TagModel
+
+        return TagModel.learn(self.index(teacher).snapshot().tagged())
 
     def answer(self, document_id: str) -> str | None:
         """Return what a person answered about a document; None if nobody did."""
@@ -164,10 +227,20 @@ class Services:
     @contextmanager
     def tools(self, collection: Collection) -> Iterator[Tools]:
         """Open what the stages of a collection work with, parser children included."""
+        from ingestion_pipeline.llm import Budget, ChatModel
         from ingestion_pipeline.parsing import ParserPool
         from ingestion_pipeline.stages.work import Tools
 
         settings = self.settings
+        limit = settings.llm_token_budget
+        budget = Budget(limit) if limit is not None else None
+        endpoint = self.endpoint
+        model = ChatModel(endpoint, self.chat_slots, budget=budget) if endpoint else None
+
+        def llm(document_id: str) -> ChatModel | None:
+            answers = self.artifacts.answers(collection.name, document_id)
+            return model.with_cache(answers) if model else None
+
         with ParserPool(
             settings.max_concurrent_chunk_builders,
             settings.parse_timeout_seconds,
@@ -183,4 +256,8 @@ class Services:
                 sources=self.source_policy,
                 parallel=settings.max_concurrent_tasks,
                 password=self.answer,
+                recipes=self.recipes(collection),
+                llm=llm,
+                describes_pictures=settings.llm_vision_model is not None,
+                tags=self._tag_model(collection),
             )

@@ -17,7 +17,8 @@ from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import ErrorInfo, Stage, document_id
 from ingestion_pipeline.model.tasks import Priority, ReindexOnly, TaskMessage, TaskType
-from ingestion_pipeline.registry.acceptance import NewDocument, NewTask
+from ingestion_pipeline.registry.acceptance import NewTask
+from ingestion_pipeline.registry.arrivals import NewDocument
 from ingestion_pipeline.registry.documents import Selection
 from ingestion_pipeline.storage.source_rules import safe_name
 from ingestion_pipeline.storage.sources import check_source, source_name
@@ -56,7 +57,7 @@ def submit(
         PermanentError: for options there are not.
     """
     parsed = parse_options(TaskType.INGEST, options)
-    force = isinstance(parsed, IngestOptions) and parsed.force
+    assert isinstance(parsed, IngestOptions)  # noqa: S101 - for the type checker
     batch_id = uuid.uuid4().hex
     recipe = services.recipes(collection)[Stage.INDEXED]
     task_ids: list[str] = []
@@ -71,7 +72,8 @@ def submit(
             recipe=recipe,
             batch_id=batch_id,
             options=options,
-            force=force,
+            force=parsed.force,
+            parser=parsed.parser,
         )
         pending.append(_with_document(services, collection, task, source))
         task_ids.append(task.task_id)

@@ -96,6 +96,11 @@ class WorkReport:
     pages: int = 0
     page_characters: int = 0
     """Of those documents that have pages."""
+    recognised_pages: int = 0
+    """Pages whose text was read off a picture (OCR)."""
+    pictures: int = 0
+    attachments: int = 0
+    """Documents that were found within others."""
     rejected: Counter[ErrorKind] = field(default_factory=Counter)
     """Why documents were not parsed, if trying again cannot help; those a person is asked about
     are among them."""
@@ -137,6 +142,9 @@ class WorkReport:
             if work.parsed.pages:
                 self.pages += work.parsed.pages
                 self.page_characters += len(work.parsed.text)
+            self.recognised_pages += work.parsed.recognised_pages
+            self.pictures += len(work.parsed.pictures)
+            self.attachments += len(work.parsed.attachments)
         elif error and not work.result.transient and Stage.PARSED in work.steps:
             self.rejected[error.kind] += 1
 
@@ -223,7 +231,7 @@ def _mark(
     elif request.only is ReindexOnly.FAILED:
         raise PermanentError(
             ErrorKind.INVALID_OPTION,
-            "'failed' needs all five assets: a failed document is taken through every stage",
+            "'failed' needs all six assets: a failed document is taken through every stage",
         )
     elif request.force or request.only is ReindexOnly.ALL:
         documents.force(collection.key, request.document_ids)

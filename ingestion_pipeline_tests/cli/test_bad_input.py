@@ -31,8 +31,8 @@ BAD = {
     "an unknown type": (_file("program.exe", b"MZ\x90\x00\x03" + bytes(64)), "unsupported", ""),
     "a picture with a wrong extension": (
         _file("report.pdf", b"\x89PNG\r\n\x1a\n" + bytes(64)),
-        "unsupported",
-        "a PNG image",
+        "broken",
+        "",
     ),
     "a broken PDF": (_file("broken.pdf", handbook_pdf()[:900]), "broken", ""),
     "a PDF without pages": (_file("nothing.pdf", pdf_without_pages()), "empty", ""),

@@ -15,7 +15,8 @@ ASSETS = {
     "source_documents": ([], {"python"}),
     "parsed_documents": (["source_documents"], {"python", "json"}),
     "chunks": (["parsed_documents"], {"python", "json"}),
-    "chunk_embeddings": (["chunks"], {"pytorch", "arrow"}),
+    "enriched_chunks": (["chunks"], {"python", "json"}),
+    "chunk_embeddings": (["enriched_chunks"], {"pytorch", "arrow"}),
     "vector_index": (["chunk_embeddings"], {"lancedb"}),
 }
 """Each asset's upstream and kinds."""
@@ -47,7 +48,7 @@ def graph(repository: RepositoryDefinition) -> AssetGraph:
     return repository.asset_graph
 
 
-def test_the_assets_are_the_five_stages_in_order(graph: AssetGraph) -> None:
+def test_the_assets_are_the_six_stages_in_order(graph: AssetGraph) -> None:
     assert {
         key.to_user_string(): (
             [parent.to_user_string() for parent in graph.get(key).parent_keys],

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
-from ingestion_pipeline.model.collections import DEFAULT_TENANT, NAME_PATTERN, CollectionName
+from ingestion_pipeline.model.collections import (
+    DEFAULT_TENANT,
+    NAME_PATTERN,
+    ChunkStrategy,
+    CollectionConfig,
+    CollectionName,
+    ParserKind,
+)
 
 names = st.from_regex(NAME_PATTERN, fullmatch=True)
 tricky = st.from_regex(r"[a_1][a_1.-]{0,5}", fullmatch=True).filter(NAME_PATTERN.fullmatch)
@@ -50,3 +57,51 @@ def test_names_that_could_do_harm_are_refused_in_one_printable_line(bad: str) ->
             CollectionName(*arguments)
         assert raised.value.kind is ErrorKind.INVALID_OPTION
         assert raised.value.message.isprintable()
+
+
+def test_options_in_groups_are_written_with_dots() -> None:
+    config = CollectionConfig().updated(
+        {"parser": "laws", "chunker": "rows", "enrichment.keywords": 5, "enrichment.toc": True}
+    )
+
+    assert (config.parser, config.chunker) == (ParserKind.LAWS, ChunkStrategy.ROWS)
+    assert (config.enrichment.keywords, config.enrichment.toc) == (5, True)
+    assert config.flat()["enrichment.keywords"] == 5
+
+
+def test_none_restores_the_default_of_an_option_in_a_group_alone() -> None:
+    config = CollectionConfig().updated({"enrichment.keywords": 5, "enrichment.questions": 2})
+
+    restored = config.updated({"enrichment.keywords": None})
+
+    assert (restored.enrichment.keywords, restored.enrichment.questions) == (0, 2)
+
+
+def test_a_change_keeps_what_was_set_before_and_is_what_is_stored() -> None:
+    config = CollectionConfig().updated({"enrichment.metadata": {"author": "who wrote it"}})
+
+    again = config.updated({"chunk_overlap": 8})
+
+    assert again.enrichment.metadata == {"author": "who wrote it"}
+    assert again.model_dump(mode="json", exclude_unset=True) == {
+        "enrichment": {"metadata": {"author": "who wrote it"}},
+        "chunk_overlap": 8,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"enrichment.keyword": 1}, "did you mean 'enrichment.keywords'"),
+        ({"chunkr": "one"}, "did you mean 'chunker'"),
+        ({"enrichment.keywords": 31}, "'enrichment.keywords'"),
+        ({"parser": "novel"}, "'general', 'paper', 'book'"),
+    ],
+)
+def test_what_is_not_known_or_not_possible_is_refused(
+    changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(PermanentError) as raised:
+        CollectionConfig().updated(changes)
+    assert raised.value.kind is ErrorKind.INVALID_OPTION
+    assert said in raised.value.message

@@ -17,7 +17,14 @@ from ingestion_pipeline.resources.services import ServicesResource
 from ingestion_pipeline.tasks.services import Services
 from ingestion_pipeline.tasks.submission import Submission, submit
 
-ASSETS = ("source_documents", "parsed_documents", "chunks", "chunk_embeddings", "vector_index")
+ASSETS = (
+    "source_documents",
+    "parsed_documents",
+    "chunks",
+    "enriched_chunks",
+    "chunk_embeddings",
+    "vector_index",
+)
 CHECKS = (
     "every_document_is_indexed",
     "chunks_fit_the_model",

@@ -22,7 +22,7 @@ from ingestion_pipeline.registry.database import Database
 from ingestion_pipeline.registry.publications import Publications
 from ingestion_pipeline.registry.tasks import Tasks
 from ingestion_pipeline.registry.upkeep import Upkeep
-from ingestion_pipeline.stages import chunked, embedded, indexed, parsed, sourced
+from ingestion_pipeline.stages import chunked, embedded, enriched, indexed, parsed, sourced
 from ingestion_pipeline.stages import run as stages_run
 from ingestion_pipeline.tasks import lease, purge, reconciliation
 from ingestion_pipeline.tasks.lease import Batch
@@ -33,6 +33,7 @@ STOPS: dict[str, tuple[Any, str]] = {
     "sourced": (sourced, "run"),
     "parsed": (parsed, "run"),
     "chunked": (chunked, "run"),
+    "enriched": (enriched, "run"),
     "embedded": (embedded, "run"),
     "indexed": (indexed, "run"),
     "accept": (Tasks, "accept"),

@@ -151,6 +151,7 @@ def test_another_chunk_size_chunks_again_without_parsing(lab: Lab) -> None:
         "source_documents": 0,
         "parsed_documents": 0,
         "chunks": 1,
+        "enriched_chunks": 1,
         "chunk_embeddings": 1,
         "vector_index": 1,
     }

@@ -60,7 +60,8 @@ def test_a_stage_reads_what_its_upstream_made_before(lab: Lab, two: tuple[Path, 
 
     assert lab.run("chunks").computed() == {"chunks": 2}
     assert lab.run("vector_index").computed() == {"vector_index": 0}
-    assert lab.run("chunk_embeddings", "vector_index").computed() == {
+    assert lab.run("enriched_chunks", "chunk_embeddings", "vector_index").computed() == {
+        "enriched_chunks": 2,
         "chunk_embeddings": 2,
         "vector_index": 2,
     }
@@ -73,7 +74,9 @@ def test_checks_run_only_with_the_asset_that_they_are_about(
     assert set(lab.run("vector_index").checks) == set(CHECKS)
 
 
-@pytest.mark.parametrize("asset", ["parsed_documents", "chunks", "chunk_embeddings"])
+@pytest.mark.parametrize(
+    "asset", ["parsed_documents", "chunks", "enriched_chunks", "chunk_embeddings"]
+)
 def test_force_computes_a_single_stage_again(lab: Lab, two: tuple[Path, Path], asset: str) -> None:
     versions = lab.run().versions
     snow = lab.documents()["snow.txt"].document_id

@@ -19,7 +19,8 @@ from ingestion_pipeline.model.documents import (
     document_id,
 )
 from ingestion_pipeline.model.tasks import Backend, Priority, ReindexOnly, TaskState, TaskType
-from ingestion_pipeline.registry.acceptance import NewDocument, NewTask
+from ingestion_pipeline.registry.acceptance import NewTask
+from ingestion_pipeline.registry.arrivals import NewDocument
 from ingestion_pipeline.registry.claims import Claim, Wanted
 from ingestion_pipeline.registry.documents import Selection
 from ingestion_pipeline.registry.registry import Registry

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from numpy.typing import NDArray
 
 from ingestion_pipeline.control import Control
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
-from ingestion_pipeline.indexing import CollectionIndex, Snapshot, purge_collection
+from ingestion_pipeline.indexing import CollectionIndex, Extras, Snapshot, purge_collection
+from ingestion_pipeline.model.chunks import Parent
 from ingestion_pipeline.model.search import SearchMode
 from ingestion_pipeline.retrieval import search
 from ingestion_pipeline_tests.indexing.samples import WordEncoder, document
@@ -149,3 +151,49 @@ def test_a_reader_who_is_interrupted_again_is_told_to_ask_again(filled: Collecti
 
     with pytest.raises(TransientError, match="ask again"):
         search(interrupted, WordEncoder(), "travel")
+
+
+@pytest.fixture
+def families(index: CollectionIndex) -> CollectionIndex:
+    """Three passages of one document with three chunks each, about the same things."""
+    made = document("guide", *(f"travel {number} approved" for number in range(9)))
+    parents = [Parent(f"p{number}", f"The whole of passage {number}.", 0, 9) for number in range(3)]
+    chunks = [
+        replace(chunk, parent=parents[chunk.ordinal // 3], pictures=(f"i{chunk.ordinal}",))
+        for chunk in made.chunks
+    ]
+    index.publish([replace(made, chunks=chunks)])
+    return index
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_passage_around_a_chunk_is_given_once(
+    families: CollectionIndex, mode: SearchMode
+) -> None:
+    hits = search(families, WordEncoder(), "travel approved", mode, k=3)
+
+    assert sorted(hit.text for hit in hits) == [f"The whole of passage {n}." for n in range(3)]
+    assert sorted(str(hit.parent_id) for hit in hits) == ["p0", "p1", "p2"]
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_the_best_chunk_of_a_passage_says_where_and_what_it_shows(
+    families: CollectionIndex,
+) -> None:
+    (hit,) = search(families, WordEncoder(), "travel 4 approved", SearchMode.TEXT, k=1)
+
+    assert (hit.parent_id, hit.pictures, hit.pages) == ("p1", ["i4"], [5])
+
+
+def test_what_was_added_to_a_chunk_is_found_shown_and_filtered_by(index: CollectionIndex) -> None:
+    plain, rich = document("plain", "trains run daily"), document("rich", "trains run daily")
+    extras = [Extras(keywords=["railway"], questions=["When do wagons go?"], tags=["transport"])]
+    index.publish([plain, replace(rich, extras=extras, language="en")])
+
+    for word in ("railway", "wagons", "transport"):
+        (hit,) = search(index, WordEncoder(), word, SearchMode.TEXT)
+        assert (hit.document_id, hit.keywords, hit.tags) == ("rich", ["railway"], ["transport"])
+    for condition in ("tag = 'transport'", "keyword = 'railway'", "language = 'en'"):
+        found = search(index, WordEncoder(), "trains", SearchMode.TEXT, filter_expression=condition)
+        assert [hit.document_id for hit in found] == ["rich"], condition
+    assert list(index.snapshot().tagged()) == [("trains run daily", ("transport",))]

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from ingestion_pipeline.embedding import Embedder
-from ingestion_pipeline.model.collections import CollectionConfig
+from ingestion_pipeline.model.collections import (
+    ChunkStrategy,
+    CollectionConfig,
+    EnrichmentConfig,
+    ParserKind,
+)
 from ingestion_pipeline.model.documents import STAGES, Document, DocumentState, Stage
 from ingestion_pipeline.stages.recipes import chunk_tokens, fingerprints, recipes
 from ingestion_pipeline.stages.versions import CODE_VERSIONS
@@ -19,12 +25,21 @@ def changed(first: dict[Stage, str], second: dict[Stage, str]) -> list[Stage]:
 
 
 def from_(stage: Stage | None) -> list[Stage]:
-    return [] if stage is None else list(STAGES[STAGES.index(stage) :])
+    """The stage and those that read what it makes; vectors are of chunks, not of what is added."""
+    if stage is None:
+        return []
+    after = list(STAGES[STAGES.index(stage) :])
+    return [each for each in after if (stage, each) != (Stage.ENRICHED, Stage.EMBEDDED)]
 
 
 OPTIONS: dict[str, tuple[Any, Stage | None]] = {
+    "parser": (ParserKind.LAWS, Stage.CHUNKED),
+    "chunker": (ChunkStrategy.ONE, Stage.CHUNKED),
     "chunk_tokens": (32, Stage.CHUNKED),
     "chunk_overlap": (8, Stage.CHUNKED),
+    "chunk_delimiters": (("---",), Stage.CHUNKED),
+    "parent_tokens": (2048, Stage.CHUNKED),
+    "enrichment": (EnrichmentConfig(keywords=5), Stage.ENRICHED),
     "title_weight": (0.5, Stage.EMBEDDED),
     # Its name means nothing, what is in it does.
     "embedding_model": ("another name of the same", None),
@@ -109,3 +124,42 @@ def test_no_two_documents_or_versions_share_a_result(other: Document, version: s
 
     assert not set(first.values()) & set(second.values())
     assert len(set(first.values())) == len(STAGES)
+
+
+def test_questions_are_embedded_and_so_change_vectors() -> None:
+    before = recipes(CollectionConfig(), EMBEDDER)
+    after = recipes(CollectionConfig(enrichment=EnrichmentConfig(questions=2)), EMBEDDER)
+
+    assert changed(before, after) == [Stage.ENRICHED, Stage.EMBEDDED, Stage.INDEXED]
+
+
+def test_another_language_model_matters_where_something_is_asked_of_it() -> None:
+    plain, asking = CollectionConfig(), CollectionConfig(enrichment=EnrichmentConfig(keywords=3))
+
+    assert recipes(plain, EMBEDDER, llm="a") == recipes(plain, EMBEDDER, llm="b")
+    first, second = recipes(asking, EMBEDDER, llm="a"), recipes(asking, EMBEDDER, llm="b")
+    assert changed(first, second) == from_(Stage.ENRICHED)
+
+
+def test_other_tagged_chunks_teach_other_tags() -> None:
+    config = CollectionConfig(enrichment=EnrichmentConfig(tags="teacher"))
+    first = recipes(config, EMBEDDER, lessons="1")
+
+    assert changed(first, recipes(config, EMBEDDER, lessons="2")) == from_(Stage.ENRICHED)
+
+
+def test_semantic_chunks_depend_on_the_model() -> None:
+    config = CollectionConfig(chunker=ChunkStrategy.SEMANTIC)
+    other = cast("Embedder", FakeEmbedder("another"))
+
+    assert changed(recipes(config, EMBEDDER), recipes(config, other)) == from_(Stage.CHUNKED)
+
+
+def test_a_kind_of_its_own_changes_the_fingerprints_of_a_document() -> None:
+    plain = recipes(CollectionConfig(), EMBEDDER)
+    document = Document("id", "docs", "a.txt", "file:///a.txt", DocumentState.PENDING, 0.0)
+    of_a_kind = replace(document, parser=ParserKind.LAWS)
+
+    assert changed(
+        fingerprints(document, "version", plain), fingerprints(of_a_kind, "version", plain)
+    ) == list(STAGES)

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.documents import Stage
-from ingestion_pipeline.model.elements import Element, ElementCategory, ParsedDocument
+from ingestion_pipeline.model.elements import (
+    Attachment,
+    Element,
+    ElementCategory,
+    ParsedDocument,
+    Picture,
+)
+from ingestion_pipeline.model.enrichment import ChunkEnrichment, Enrichment, TocEntry
 from ingestion_pipeline.storage import ArtifactStore, ObjectStore
 from ingestion_pipeline.storage.local import UNFINISHED, LocalStore
 
@@ -133,3 +140,61 @@ def test_every_document_of_which_something_is_stored_is_listed_once(ids: set[str
         for document_id in ids:
             assert artifacts.delete_document(OURS, document_id) == 2
         assert [path.name for path in Path(folder).iterdir()] == [UNFINISHED]
+
+
+PICTURE = Picture("c0ffee", "image/png", bytes(range(256)))
+SHOWING = [Chunk("id", "d1", 0, "A figure", 4, 0, 8, pictures=("c0ffee",))]
+
+
+def test_bytes_within_a_parsed_document_come_back_as_they_were(artifacts: ArtifactStore) -> None:
+    parsed = ParsedDocument(
+        "application/zip",
+        (Element(ElementCategory.IMAGE, "A figure", picture="c0ffee", box=(0, 0.25, 0.5, 1)),),
+        pictures=(PICTURE,),
+        attachments=(Attachment("a/b.bin", "f00d", 256, bytes(range(256))),),
+    )
+    artifacts.put_parsed(OURS, "d1", "f1", parsed)
+    assert artifacts.get_parsed(OURS, "d1", "f1") == parsed
+
+
+def test_what_was_added_to_a_document_comes_back_as_it_was(artifacts: ArtifactStore) -> None:
+    enrichment = Enrichment(
+        (ChunkEnrichment(("glacier",), ("What melts?",), (("nature", 7),)),),
+        language="en",
+        metadata={"author": ["Ann", "Bob"], "year": "1999"},
+        toc=(TocEntry("Ice", 1, ("id",)),),
+    )
+    artifacts.put_enrichment(OURS, "d1", "f1", enrichment)
+    assert artifacts.get_enrichment(OURS, "d1", "f1") == enrichment
+
+
+def test_pictures_stay_as_long_as_chunks_that_are_kept_show_them(artifacts: ArtifactStore) -> None:
+    artifacts.put_picture(OURS, "d1", PICTURE)
+    artifacts.put_chunks(OURS, "d1", "f1", SHOWING)
+    artifacts.put_chunks(OURS, "d1", "f2", CHUNKS)
+
+    assert artifacts.sweep_document(OURS, "d1", {"f1"}) == 1
+    assert artifacts.get_picture(OURS, "d1", "c0ffee") == PICTURE.data
+    assert artifacts.sweep_document(OURS, "d1", {"f2"}) == 2
+    assert artifacts.get_picture(OURS, "d1", "c0ffee") is None
+
+
+def test_pictures_belong_to_one_document(artifacts: ArtifactStore) -> None:
+    artifacts.put_picture(OURS, "d1", PICTURE)
+    assert artifacts.get_picture(OURS, "d2", "c0ffee") is None
+    assert list(artifacts.document_ids(OURS)) == ["d1"]
+    assert artifacts.delete_document(OURS, "d1") == 1
+    assert artifacts.get_picture(OURS, "d1", "c0ffee") is None
+
+
+def test_answers_outlive_sweeps_and_go_with_their_document(artifacts: ArtifactStore) -> None:
+    answers = artifacts.answers(OURS, "d1")
+    answers.put("k1", "Forty-two: 四十二")
+
+    artifacts.sweep_document(OURS, "d1", ())
+
+    assert answers.get("k1") == "Forty-two: 四十二"
+    assert answers.get("k2") is None
+    assert artifacts.answers(OURS, "d2").get("k1") is None
+    artifacts.delete_document(OURS, "d1")
+    assert answers.get("k1") is None

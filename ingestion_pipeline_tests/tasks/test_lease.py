@@ -10,6 +10,7 @@ from ingestion_pipeline.errors import ErrorKind, LeaseLostError, TransientError
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import STAGES, Stage
 from ingestion_pipeline.model.tasks import Backend, Priority, TaskState
+from ingestion_pipeline.registry.arrivals import Attached
 from ingestion_pipeline.registry.claims import Claim, Wanted
 from ingestion_pipeline.tasks import lease
 from ingestion_pipeline.tasks.lease import LeaseKeeper
@@ -95,7 +96,9 @@ def test_a_lost_lease_shows_at_the_next_check(
         batch.check()
         services.registry.claims.release(claim.claim_id)
         with pytest.raises(LeaseLostError):
-            batch.announce([document.document_id for document in claim.documents])
+            batch.announce(
+                dict.fromkeys((each.document_id for each in claim.documents), Attached())
+            )
         _wait_until_raised(batch.check)
 
 
@@ -110,7 +113,7 @@ def test_a_canceled_document_is_withdrawn_within_a_second(
         while not batch.withdrawn() and time.monotonic() < end:
             time.sleep(0.01)
         assert batch.withdrawn() == {document.document_id}
-        assert batch.announce([document.document_id]) == set()
+        assert batch.announce({document.document_id: Attached()}) == set()
         batch.check()
 
 

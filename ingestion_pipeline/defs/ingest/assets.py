@@ -1,4 +1,4 @@
-"""The five ingest assets: one subsettable multi-asset, as one run streams through all stages.
+"""The six ingest assets: one subsettable multi-asset, as one run streams through all stages.
 
 Selecting some of the assets runs just those stages.
 """
@@ -61,22 +61,31 @@ chunks = _spec(
     "store.",
     upstream=parsed_documents,
 )
+enriched_chunks = _spec(
+    "enriched_chunks",
+    Stage.ENRICHED,
+    {"python", "json"},
+    "What is added to chunks: language, keywords, questions, tags, metadata, contents.\n\n"
+    "Reads: parsed documents, chunks, and what the collection asks for. Writes: the artifact "
+    "store. Asks the configured language model where statistics cannot serve.",
+    upstream=chunks,
+)
 chunk_embeddings = _spec(
     "chunk_embeddings",
     Stage.EMBEDDED,
     {"pytorch", "arrow"},
     "A vector for each chunk, with the document's title weighted in.\n\n"
-    "Reads: chunks, embedding model and title weight of the collection. Writes: the artifact "
-    "store (Arrow).",
-    upstream=chunks,
+    "Reads: chunks and their questions, embedding model and title weight of the collection. "
+    "Writes: the artifact store (Arrow).",
+    upstream=enriched_chunks,
 )
 vector_index = _spec(
     "vector_index",
     Stage.INDEXED,
     {"lancedb"},
     "What readers search: text and vectors of every published chunk.\n\n"
-    "Reads: chunks and vectors. Writes: the collection's LanceDB table, each batch of documents "
-    "in one atomic commit.",
+    "Reads: chunks, what was added to them, and vectors. Writes: the collection's LanceDB table, "
+    "each batch of documents in one atomic commit.",
     upstream=chunk_embeddings,
 )
 
@@ -84,6 +93,7 @@ SPECS = {
     Stage.SOURCED: source_documents,
     Stage.PARSED: parsed_documents,
     Stage.CHUNKED: chunks,
+    Stage.ENRICHED: enriched_chunks,
     Stage.EMBEDDED: chunk_embeddings,
     Stage.INDEXED: vector_index,
 }

@@ -51,10 +51,15 @@ def _of_parsed(report: WorkReport) -> dict[str, dg.MetadataValue]:
     """Return what is told of parsing alone: what was parsed, and what was rejected and why."""
     pages_per_second = report.pages / report.seconds if report.seconds else 0.0
     characters = report.page_characters / report.pages if report.pages else 0.0
+    recognised = report.recognised_pages / report.pages if report.pages else 0.0
     return {
         "pages": dg.MetadataValue.int(report.pages),
         "pages_per_second": dg.MetadataValue.float(round(pages_per_second, 2)),
         "characters_per_page": dg.MetadataValue.float(round(characters, 1)),
+        "pages_read_by_ocr": dg.MetadataValue.int(report.recognised_pages),
+        "ocr_share": dg.MetadataValue.float(round(recognised, 4)),
+        "pictures": dg.MetadataValue.int(report.pictures),
+        "attached_documents": dg.MetadataValue.int(report.attachments),
         "documents_by_media_type": dg.MetadataValue.json(dict(report.media_types.most_common())),
         "documents_rejected": dg.MetadataValue.int(report.rejected.total()),
         "rejected_by_reason": dg.MetadataValue.json(
