@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from ingestion_pipeline.errors import IngestError, InputNeededError, TransientError
 from ingestion_pipeline.model.elements import ParsedDocument
+from ingestion_pipeline.parsing import pulse
 from ingestion_pipeline.parsing.factory import parse
 from ingestion_pipeline.parsing.protocol import (
     OUT_OF_MEMORY,
@@ -44,6 +45,7 @@ def serve(parse_one: Parse, arguments: Sequence[str]) -> None:
     _limit(memory_bytes)
     requests, replies = _take_over_pipes()
     write_frame(replies, b"")
+    pulse.listener.set(lambda: write_frame(replies, b""))
     while (name := read_frame(requests)) is not None:
         password = read_frame(requests)
         data = read_frame(requests)

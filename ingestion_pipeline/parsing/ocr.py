@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.parsing import pulse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,6 +129,7 @@ def read_picture(image: Image | NDArray[np.uint8]) -> list[OcrLine]:
         if _NO_MEMORY.search(str(error)):
             raise MemoryError from error
         raise
+    pulse.beat()
     return [_scaled(line, 1 / scale) for line in _in_reading_order(lines)]
 
 

@@ -80,7 +80,8 @@ class ParserPool:
 
         Args:
             workers: Most children at a time; further callers wait.
-            timeout_seconds: Longest parse of one document.
+            timeout_seconds: Longest parse of one document; where text is read off pictures, the
+                longest time that one page may take.
             memory_bytes: Most address space of one child, the interpreter included.
             command: What a child runs; see ``child``.
         """
@@ -319,8 +320,10 @@ class _Child:
         self._write_frame(name.encode(errors="replace"), deadline)
         self._write_frame((password or "").encode(errors="replace"), deadline)
         self._write_frame(data, deadline)
+        while not (first := self._read_frame(deadline)):
+            deadline = time.monotonic() + timeout_seconds  # it is slow, and gets on
         try:
-            reply = read_reply(lambda: self._read_frame(deadline))
+            reply = read_reply(first, lambda: self._read_frame(deadline))
         except ValidationError:
             return Reply()
         self._documents += 1

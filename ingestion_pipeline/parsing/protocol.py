@@ -3,8 +3,9 @@
 A frame is its length (8 bytes, big-endian) and that many bytes. A child sends an empty frame
 when it is ready. Each document is three frames (name, password, bytes; no password is an empty
 frame) and is answered by a ``Reply`` in JSON, so that what comes out of a child that a document has
-taken over is data, never code. The bytes of its pictures, then those of its attachments, follow in
-a frame each, for as text they would need several times the memory. No reply holds the password.
+taken over is data, never code; empty frames before it are signs of life (``pulse``). The bytes of
+its pictures, then those of its attachments, follow in a frame each, for as text they would need
+several times the memory. No reply holds the password.
 """
 
 from __future__ import annotations
@@ -60,13 +61,13 @@ def frames(reply: Reply) -> Iterator[bytes]:
     yield from (attachment.data for attachment in document.attachments)
 
 
-def read_reply(next_frame: Callable[[], bytes]) -> Reply:
-    """Put a reply together again.
+def read_reply(first: bytes, next_frame: Callable[[], bytes]) -> Reply:
+    """Put a reply together again, from its first frame and those that follow.
 
     Raises:
         ValidationError: What came is no reply.
     """
-    reply = REPLY.validate_json(next_frame())
+    reply = REPLY.validate_json(first)
     document = reply.document
     if document is None or not (document.pictures or document.attachments):
         return reply

@@ -10,7 +10,7 @@ import time
 
 from ingestion_pipeline.errors import ErrorKind, TransientError
 from ingestion_pipeline.model.elements import Element, ElementCategory, ParsedDocument
-from ingestion_pipeline.parsing import parse
+from ingestion_pipeline.parsing import parse, pulse
 from ingestion_pipeline.parsing.child import serve
 
 MIB = 1024 * 1024
@@ -36,6 +36,14 @@ def misbehave(data: bytes, name: str, password: str | None = None) -> ParsedDocu
         case "slow":
             time.sleep(0.8)
             return misbehave(data, "pid")
+        case "long, with signs of life":
+            for _ in range(4):
+                time.sleep(0.3)
+                pulse.beat()
+            return misbehave(data, "pid")
+        case "signs of life, then a hang":
+            pulse.beat()
+            time.sleep(600)
         case "too much memory":
             return misbehave(bytes(1024 * MIB), "pid")
         case "abort for want of memory":

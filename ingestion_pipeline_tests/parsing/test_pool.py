@@ -152,6 +152,18 @@ def test_a_parser_that_hangs_is_killed_and_replaced() -> None:
         assert pid_of_child(pool) != before
 
 
+def test_a_parser_that_gives_signs_of_life_may_take_longer() -> None:
+    with misbehaving_pool(timeout_seconds=0.8) as pool:
+        assert pool.parse(b"", "long, with signs of life").text
+        assert pid_of_child(pool), "and is in step with its pool afterwards"
+
+
+def test_a_parser_that_hangs_after_a_sign_of_life_is_killed_all_the_same() -> None:
+    with misbehaving_pool(timeout_seconds=0.3) as pool, pytest.raises(PermanentError) as raised:
+        pool.parse(b"", "signs of life, then a hang")
+    assert raised.value.kind is ErrorKind.TIMEOUT
+
+
 def test_a_parser_that_needs_too_much_memory_is_stopped(pool: ParserPool) -> None:
     before = pid_of_child(pool)
     with pytest.raises(PermanentError, match="512 MiB of memory") as raised:

@@ -434,6 +434,8 @@ class Life(RuleBasedStateMachine):
                 if document.state is DocumentState.INDEXED:
                     chunks = rebuilt.chunks_of(document.document_id)
                     assert index.chunks_of(document.document_id) == chunks
+            if any(each.parent_id and each.state is DocumentState.FAILED for each in found):
+                return  # their task was given up; the clean build has them
             for stage in (Stage.INDEXED,) if failed else STAGES:
                 versions = [
                     each.registry.collections.data_version(collection.key, stage)
