@@ -18,6 +18,11 @@ from ingestion_pipeline.streams.embedded import EmbeddedRedis
 from ingestion_pipeline_tests.fakes import FakeServices
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name tests alike in every process, also those that take bytes made at this moment."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[EmbeddedRedis]:
     # A socket's path must be short, so this is not under pytest's own folder.
