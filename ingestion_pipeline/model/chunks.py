@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Parent:
     """The longer passage that is returned when one of its chunks is found.
 
@@ -23,7 +23,7 @@ class Parent:
     end: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """What stands at ``parsed.text[start:end]`` of a document's canonical text.
 

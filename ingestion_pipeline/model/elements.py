@@ -32,7 +32,7 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom of something on its page, as shares (0..1) of width and height."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Element:
     """One paragraph, heading, list item or table.
 

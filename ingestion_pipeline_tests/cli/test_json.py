@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ingestion_pipeline.model.documents import STAGES
 from ingestion_pipeline_tests.cli.conftest import SAMPLES
 from ingestion_pipeline_tests.cli.terminal import said
 
@@ -49,7 +50,7 @@ def test_documents() -> None:
     for document in documents:
         assert document.keys() >= DOCUMENT
         assert (document["state"], document["error"]) == ("indexed", None)
-        assert document["stages"].keys() == {"sourced", "parsed", "chunked", "embedded", "indexed"}
+        assert document["stages"].keys() == set(STAGES)
         assert document["chunks"] > 0
         assert len(document["sha256"]) == 64
         assert datetime.fromisoformat(document["updated_at"]).utcoffset() is not None

@@ -1,4 +1,4 @@
-"""What PDFium says about a page: its lines of text, its rulings, its images.
+"""What PDFium says about a page: its lines of text, beside its drawings.
 
 Belongs here: calls of PDFium. Does not belong here: what lines and rulings mean.
 """
@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ingestion_pipeline.parsing.pdf.page import Figure, Line, Rectangle, Sheet, turned
-from ingestion_pipeline.parsing.pictures import SHORTEST_SIDE
+from ingestion_pipeline.parsing.pdf.drawings import read_drawings
+from ingestion_pipeline.parsing.pdf.page import Line, Rectangle, Sheet, turned
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument, PdfImage, PdfObject, PdfPage, PdfTextPage
+    from pypdfium2 import PdfDocument, PdfTextPage
 
 _LINE = re.compile("[^\r\n\ufffe]+\ufffe?")
 """PDFium ends a line with a line break, or, where it takes a hyphen away, with U+FFFE."""
@@ -32,16 +32,6 @@ _SCANNED_SHARE = 0.25
 its page, a logo or a rule is a smaller one."""
 _WIDE_GAP = 1.0
 """Width of the white space, over the size, at which a line is cut into parts."""
-_THICKEST_RULING = 3.0
-_SHORTEST_RULING = 4.0
-_MOST_PATHS = 4_000
-_MOST_SEGMENTS = 400
-"""A page or a path with more of them is a drawing, and no table."""
-_MOST_RULINGS = 4_000
-_MOST_FIGURES = 50
-_SMALLEST_FIGURE = 36
-"""Points of its shorter side on the page."""
-_DEEPEST_FORM = 15
 
 
 def read_sheet(document: PdfDocument, index: int) -> Sheet:
@@ -51,16 +41,17 @@ def read_sheet(document: PdfDocument, index: int) -> Sheet:
         PdfiumError: The page cannot be read.
     """
     with closing(document[index]) as page, closing(page.get_textpage()) as text_page:
-        rulings, figures = _drawings(page)
-        lines = list(_Reader(text_page, rulings).lines())
+        frame = page.get_cropbox()
+        drawings = read_drawings(page)
+        lines = list(_Reader(text_page, drawings.rulings).lines())
         return Sheet(
             number=index + 1,
-            frame=page.get_cropbox(),
+            frame=frame,
             rotation=page.get_rotation() // 90 % 4,
             lines=lines,
-            rulings=rulings,
-            figures=figures,
-            scanned=not lines and _share_of_images(page) >= _SCANNED_SHARE,
+            rulings=drawings.rulings,
+            figures=drawings.figures,
+            scanned=not lines and _share_of_images(drawings.images, frame) >= _SCANNED_SHARE,
         )
 
 
@@ -192,96 +183,13 @@ class _Reader:
         return self._verticals[turns]
 
 
-def _drawings(page: PdfPage) -> tuple[list[Rectangle], list[Figure]]:
-    """Return straight lines and sides of rectangles, and pictures, in points of the page."""
-    import pypdfium2.raw as pdfium
-
-    rulings: list[Rectangle] = []
-    figures: list[Figure] = []
-    paths = images = 0
-    kinds = [pdfium.FPDF_PAGEOBJ_PATH, pdfium.FPDF_PAGEOBJ_IMAGE]
-    for part in page.get_objects(kinds, _DEEPEST_FORM):
-        if part.type == pdfium.FPDF_PAGEOBJ_PATH:
-            paths += 1
-            if paths <= _MOST_PATHS and len(rulings) < _MOST_RULINGS:
-                rulings += _rulings(part)
-        else:
-            if len(figures) < _MOST_FIGURES and _shows_something(part):
-                left, bottom, right, top = _box_on_page(part)
-                figures.append(Figure(images, left, right, bottom, top))
-            images += 1
-    return rulings, figures
-
-
-def _rulings(path: PdfObject) -> Iterator[Rectangle]:
-    left, bottom, right, top = _box_on_page(path)
-    thin = min(right - left, top - bottom) <= _THICKEST_RULING
-    for side in [(left, bottom, right, top)] if thin else _sides(path):
-        if max(side[2] - side[0], side[3] - side[1]) >= _SHORTEST_RULING:
-            yield side
-
-
-def _shows_something(image: PdfImage) -> bool:
-    left, bottom, right, top = _box_on_page(image)
-    shown = min(right - left, top - bottom)
-    return shown >= _SMALLEST_FIGURE and min(image.get_px_size()) >= SHORTEST_SIDE
-
-
-def _sides(path: PdfObject) -> Iterator[Rectangle]:
-    """Yield the parts of a path that run along the page's axes."""
-    import pypdfium2.raw as pdfium
-
-    segments = pdfium.FPDFPath_CountSegments(path)
-    if not 0 < segments <= _MOST_SEGMENTS:
-        return
-    matrix = path.get_matrix()
-    form = path.container
-    while form is not None:
-        matrix = matrix.multiply(form.get_matrix())
-        form = form.container
-    x, y = ctypes.c_float(), ctypes.c_float()
-    start = before = (0.0, 0.0)
-    for number in range(segments):
-        segment = pdfium.FPDFPath_GetPathSegment(path, number)
-        pdfium.FPDFPathSegment_GetPoint(segment, x, y)
-        point = matrix.on_point(x.value, y.value)
-        kind = pdfium.FPDFPathSegment_GetType(segment)
-        if kind == pdfium.FPDF_SEGMENT_MOVETO:
-            start = point
-        elif kind == pdfium.FPDF_SEGMENT_LINETO:
-            yield from _side(before, point)
-        if pdfium.FPDFPathSegment_GetClose(segment):
-            yield from _side(point, start)
-        before = point
-
-
-def _side(begin: tuple[float, float], end: tuple[float, float]) -> Iterator[Rectangle]:
-    left, right = sorted((begin[0], end[0]))
-    bottom, top = sorted((begin[1], end[1]))
-    if min(right - left, top - bottom) <= 1:
-        yield left, bottom, right, top
-
-
-def _share_of_images(page: PdfPage) -> float:
+def _share_of_images(images: Iterable[Rectangle], frame: Rectangle) -> float:
     """Return the share of a page that images cover; scanners cut pages into strips, so: summed."""
-    import pypdfium2.raw as pdfium
-
-    left, bottom, right, top = page.get_cropbox()
+    left, bottom, right, top = frame
     covered = 0.0
-    for image in page.get_objects([pdfium.FPDF_PAGEOBJ_IMAGE]):
-        box = _box_on_page(image)
+    for box in images:
         width = min(box[2], right) - max(box[0], left)
         height = min(box[3], top) - max(box[1], bottom)
         covered += max(width, 0.0) * max(height, 0.0)
     area = (right - left) * (top - bottom)
     return covered / area if area else 0.0
-
-
-def _box_on_page(part: PdfObject) -> Rectangle:
-    """Return the place of an object; PDFium gives it in the space of the form around it."""
-    box: Rectangle = part.get_bounds()
-    form = part.container
-    while form is not None:
-        box = form.get_matrix().on_rect(*box)
-        form = form.container
-    return box

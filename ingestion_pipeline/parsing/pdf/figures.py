@@ -105,13 +105,13 @@ class PictureReader:
             self._page = None
 
     def _turn_to(self, page_number: int) -> None:
-        import pypdfium2.raw as pdfium
+        import pypdfium2
 
         self.close()
         self._images = []
         self._page_number = page_number
-        self._page = self._document[page_number - 1]
-        self._images += self._page.get_objects([pdfium.FPDF_PAGEOBJ_IMAGE])
+        self._page = page = self._document[page_number - 1]
+        self._images += [pypdfium2.PdfImage(handle, page) for handle in images(page)]
 
     def _file(self, image: PdfImage) -> bytes | None:
         width, height = image.get_px_size()
@@ -119,6 +119,8 @@ class PictureReader:
             return None
         self._read += 1
         self._pixels += width * height
+        if not _FILES.isdisjoint(image.get_filters(skip_simple=True)):
+            
         file = io.BytesIO()
         image.extract(file, fb_format="png")
         return file.getvalue()
