@@ -31,9 +31,14 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _NO_CONTENT = (
     {"head", "script", "style", "noscript", "template", "nav", "svg", "map", "iframe", "object"}
     | {"embed", "canvas", "audio", "video", "button", "select", "input", "textarea", "datalist"}
-    | {"dialog"}
+    | {"dialog", "noframes"}
 )
 _NO_CONTENT_ROLES = frozenset({"navigation", "search", "menu", "menubar", "dialog"})
+_NO_CONTENT_CLASSES = frozenset(
+    {"mw-editsection", "headerlink", "anchor-link", "header-anchor", "skip-link", "skip-to-content"}
+    | {"sr-only", "visually-hidden", "screen-reader-text", "element-invisible"}
+)
+"""What sites add for editing, linking and screen readers, and nobody sees on the page."""
 _FRAME = frozenset({"header", "footer"})
 _FRAME_ROLES = frozenset({"banner", "contentinfo"})
 _SECTIONS = frozenset({"article", "main", "section", "blockquote", "figure"})
@@ -47,6 +52,11 @@ _HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re
 _WHITE_SPACE = re.compile("[ \t\n\r\f\xa0]+")
 _LONGEST_CELL = 2000
 """Characters; a table with a longer cell arranges the page and holds no data."""
+_LONGEST_VALUE = 100
+"""Characters; cells of a single row that are no longer are a name and its value."""
+_OF_A_PAGE = ("ul", "ol", "dl", "hr", "form", "blockquote", "pre")
+_MOST_PARAGRAPHS = 3
+"""In a cell; one with more of them, or with what only pages have, arranges a page."""
 
 
 def parse_html(data: bytes) -> ParsedDocument:
@@ -185,6 +195,8 @@ class _Walk:
             return
         self._added = True
         kind = next((tag for tag in reversed(self._blocks) if tag in _KINDS), "p")
+        if kind == "p" and "li" in self._blocks:
+            kind = "li"
         if kind == "figcaption":
             self._builder.caption(text)
         elif kind in _HEADINGS:
@@ -212,6 +224,7 @@ def _is_no_content(element: _Element) -> bool:
         or element.get("role") in _NO_CONTENT_ROLES
         or element.get("hidden") is not None
         or element.get("aria-hidden") == "true"
+        or not _NO_CONTENT_CLASSES.isdisjoint((element.get("class") or "").split())
         or _HIDDEN_STYLE.search(element.get("style") or "") is not None
     )
 
@@ -232,25 +245,42 @@ def _data_rows(table: _Element) -> list[list[Cell]] | None:
     """
     if table.get("role") in ("presentation", "none"):
         return None
-    if next(table.iterdescendants("table", *_HEADINGS), None) is not None:
-        return None
     rows = [
-        [
-            Cell(
-                text=_visible_text(cell),
-                header=cell.tag == "th",
-                colspan=_span(cell.get("colspan")),
-                rowspan=_span(cell.get("rowspan")),
-            )
-            for cell in row.iterchildren("td", "th")
-        ]
+        list(row.iterchildren("td", "th"))
         for row in table.iterdescendants("tr")
+        if next(row.iterancestors("table")) is table
     ]
-    if len(rows) < 2 or max(map(len, rows)) < 2:
+    cells = [cell for row in rows for cell in row]
+    named = any(cell.tag == "th" for cell in cells)
+    if next(table.iterdescendants(*_HEADINGS), None) is not None:
         return None
-    if any(len(cell.text) > _LONGEST_CELL for row in rows for cell in row):
+    if not named and (table.find(".//table") is not None or any(map(_arranges, cells))):
         return None
-    return rows
+    found = [[_cell(cell) for cell in row] for row in rows]
+    texts = [[cell.text for cell in row if cell.text] for row in found]
+    longest = max((len(text) for row in texts for text in row), default=0)
+    if len(rows) < 2:
+        is_pair = len(texts) == 1 and len(texts[0]) > 1 and longest <= _LONGEST_VALUE
+        return found if is_pair else None
+    if longest > _LONGEST_CELL or (max(map(len, rows)) < 2 and not named):
+        return None
+    return found
+
+
+def _arranges(cell: _Element) -> bool:
+    """Whether a cell holds a part of a page, of more than one block."""
+    if next(cell.iterdescendants(*_OF_A_PAGE), None) is not None:
+        return True
+    return sum(1 for _ in cell.iterdescendants("p")) > _MOST_PARAGRAPHS
+
+
+def _cell(cell: _Element) -> Cell:
+    return Cell(
+        text=_visible_text(cell),
+        header=cell.tag == "th",
+        colspan=_span(cell.get("colspan")),
+        rowspan=_span(cell.get("rowspan")),
+    )
 
 
 def _span(value: str | None) -> int:

@@ -80,21 +80,10 @@ def record(
     claimed_at = connection.scalar(
         sa.select(claims.c.created_at).where(claims.c.claim_id == claim_id)
     )
-    ids = [result.document_id for result in results]
-    lock_with_attachments(connection, ids, [result.attached for result in results])
-    owned = set(
-        connection.scalars(
-            sa.select(documents.c.document_id).where(documents.c.claim_id == claim_id)
-        )
-    )
+    updates = _record_attached(connection, claim_id, collection_key, results)
+    owned = _owned(connection, claim_id)  # without members that an archive has no more
     kept = [result for result in results if result.document_id in owned]
-    updates = _record_questions(connection, claim_id, claimed_at, kept, input_timeout_seconds)
-    parents = parents_among(connection, ids)
-    for result in kept:
-        if result.published and (result.attached.documents or result.document_id in parents):
-            updates += record_attachments(
-                connection, claim_id, collection_key, result.document_id, result.attached
-            )
+    updates += _record_questions(connection, claim_id, claimed_at, kept, input_timeout_seconds)
     # What is tried again, or asked about, may yet be withdrawn; its results are found all the same.
     finished = {
         result.document_id: FinishedStages(result.version, result.stages)
@@ -111,6 +100,32 @@ def record(
     publications_returned(connection, claim_id)
     lost = [result.document_id for result in results if result.document_id not in owned]
     return updates, lost
+
+
+def _record_attached(
+    connection: sa.Connection,
+    claim_id: int,
+    collection_key: str,
+    results: Sequence[DocumentResult],
+) -> list[TaskUpdate]:
+    """Lock the documents of a claim, and record what is attached to those that are still owned."""
+    ids = [result.document_id for result in results]
+    lock_with_attachments(connection, ids, [result.attached for result in results])
+    parents = parents_among(connection, ids)
+    updates: list[TaskUpdate] = []
+    for result in results:
+        if not result.published or not (result.attached.documents or result.document_id in parents):
+            continue
+        if result.document_id in _owned(connection, claim_id):  # one before may have removed it
+            updates += record_attachments(
+                connection, claim_id, collection_key, result.document_id, result.attached
+            )
+    return updates
+
+
+def _owned(connection: sa.Connection, claim_id: int) -> set[str]:
+    query = sa.select(documents.c.document_id).where(documents.c.claim_id == claim_id)
+    return set(connection.scalars(query))
 
 
 def _record_questions(

@@ -7,7 +7,7 @@ import pytest
 from ingestion_pipeline.errors import ErrorKind
 from ingestion_pipeline.model.collections import ParserKind
 from ingestion_pipeline.model.documents import DocumentState, Stage, document_id
-from ingestion_pipeline.model.tasks import Priority, TaskState
+from ingestion_pipeline.model.tasks import Priority, ReindexOnly, TaskState
 from ingestion_pipeline.registry.arrivals import Attached, NewDocument
 from ingestion_pipeline.registry.claims import Claim
 from ingestion_pipeline.registry.publications import Adopted
@@ -29,8 +29,10 @@ from ingestion_pipeline_tests.registry.steps import (
     names,
     recipes,
     record,
+    record_only,
     state,
     submit,
+    submit_reindex,
     take,
     taken,
     task_state,
@@ -258,3 +260,25 @@ def test_a_known_document_keeps_its_kind_unless_a_task_names_another(registry: R
 
     (document,) = taken(registry).documents
     assert document.parser is ParserKind.LAWS
+
+
+def test_what_an_archive_drops_is_dropped_although_it_was_done_in_the_same_batch(
+    registry: Registry,
+) -> None:
+    ingest(registry, member("inner.zip"))
+    work_off(registry)
+    clean = registry.collections.data_version(KEY, Stage.INDEXED)
+    submit_reindex(registry, ReindexOnly.ALL)
+    submit(registry, ZIP, version="2")
+    claim = taken(registry)
+    assert sorted(names(claim)) == [ZIP, f"{ZIP}!/inner.zip"]
+
+    outer, inner = (done(each) for each in sorted(claim.documents, key=lambda each: each.name))
+    inner.attached = Attached((member("a.txt", parent=f"{ZIP}!/inner.zip"),))
+    _, lost = record_only(registry, claim, outer, inner)
+
+    assert lost == [id_of(f"{ZIP}!/inner.zip")]
+    assert [each.name for each in registry.documents.find(KEY)] == [ZIP]
+    assert find(registry, f"{ZIP}!/inner.zip").stages == {}
+    assert registry.collections.data_version(KEY, Stage.INDEXED) != clean
+    assert registry.collections.data_version(KEY, Stage.SOURCED).startswith("1-")
