@@ -23,7 +23,7 @@ ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 
-_CONFLICT = re.compile(r"conflict|contention", re.IGNORECASE)
+_CONFLICT = re.compile(r"conflict|contention|too many concurrent writers", re.IGNORECASE)
 _PURGED = re.compile(
     r"not found: \S*\.lance/(data|_deletions|_indices|_transactions|_versions)/", re.IGNORECASE
 )

@@ -32,14 +32,19 @@ class Collections:
         Raises:
             PermanentError: of kind ``not_found``.
         """
-        with self._database.read() as connection:
-            row = connection.execute(sa.select(collections).where(collections.c.key == key)).first()
-        if row is None:
+        found = self.find(key)
+        if found is None:
             raise PermanentError(
                 ErrorKind.NOT_FOUND,
                 f"there is no collection {key!r}: create it with `ingest collections create {key}`",
             )
-        return _collection(row)
+        return found
+
+    def find(self, key: str) -> Collection | None:
+        """Return a collection, None if there is none of that key."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(collections).where(collections.c.key == key)).first()
+        return None if row is None else _collection(row)
 
     def all(self) -> list[Collection]:
         """Return all collections, by key."""
@@ -57,9 +62,11 @@ class Collections:
         """Create a collection.
 
         Raises:
-            PermanentError: of kind ``invalid_option`` when it exists.
+            PermanentError: of kind ``invalid_option`` when it exists, ``not_found`` when it is to
+                learn tags from a collection that does not.
         """
         with self._database.write() as connection:
+            _require_teacher(connection, name.tenant, config)
             created = _insert(connection, name, config)
         if not created:
             raise PermanentError(
@@ -69,13 +76,18 @@ class Collections:
         return self.get(name.key)
 
     def configure(self, key: str, changes: dict[str, Any]) -> Collection:
-        """Validate and apply configuration changes; None restores a default."""
+        """Validate and apply configuration changes; None restores a default.
+
+        Raises:
+            PermanentError: of kind ``invalid_option``, or ``not_found`` as for ``create``.
+        """
         with self._database.write() as connection:
             row = connection.execute(
                 sa.select(collections).where(collections.c.key == key).with_for_update()
             ).first()
             if row is not None:
                 config = _collection(row).config.updated(changes)
+                _require_teacher(connection, row.tenant, config)
                 connection.execute(
                     collections.update()
                     .where(collections.c.key == key)
@@ -104,6 +116,19 @@ class Collections:
                 )
             ).first()
         return f"{row.documents}-{row.multiset[:32]}" if row else f"0-{multiset.EMPTY[:32]}"
+
+
+def _require_teacher(connection: sa.Connection, tenant: str, config: CollectionConfig) -> None:
+    """Make sure that there is the collection that tags are to be learned from."""
+    if config.enrichment.tags is None:
+        return
+    key = CollectionName(tenant, config.enrichment.tags).key
+    if connection.scalar(sa.select(collections.c.key).where(collections.c.key == key)) is None:
+        raise PermanentError(
+            ErrorKind.NOT_FOUND,
+            f"there is no collection {key!r} to learn tags from: create it first, and ingest texts "
+            "with tags there",
+        )
 
 
 def _insert(connection: sa.Connection, name: CollectionName, config: CollectionConfig) -> bool:

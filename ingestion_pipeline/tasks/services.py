@@ -194,15 +194,11 @@ class Services:
         return recipes(collection.config, self.embedder(collection), llm=llm, lessons=lessons)
 
     def _teacher(self, collection: Collection) -> Collection | None:
-        """Return the collection whose tags are learned, if the configuration names one.
-
-        Raises:
-            PermanentError: of kind ``not_found`` if there is none of that name.
-        """
+        """Return the collection whose tags are learned, if there is one; it may be deleted."""
         name = collection.config.enrichment.tags
         if name is None:
             return None
-        return self.registry.collections.get(CollectionName(collection.name.tenant, name).key)
+        return self.registry.collections.find(CollectionName(collection.name.tenant, name).key)
 
     def _tag_model(self, collection: Collection) -> TagModel | None:
         teacher = self._teacher(collection)

@@ -121,3 +121,44 @@ def test_a_picture_that_a_hit_shows_can_be_had(tmp_path: Path) -> None:
     assert (tmp_path / "out.png").read_bytes() == file.getvalue()
     unknown = said("picture", hit["document_id"], "0" * 64, "-c", "pictures", "--to", "x.png")
     assert (unknown.code, "not_found" in unknown.err) == (1, True)
+
+
+def test_tags_are_learned_from_a_tagged_collection(tmp_path: Path) -> None:
+    animals = ("otter", "badger", "heron", "lynx", "beaver")
+    trains = ("locomotive", "carriage", "signal", "platform", "junction")
+    rows = [f"The {word} lives near the river and hunts at night,nature" for word in animals]
+    rows += [f"The {word} is checked before the express departs,railway" for word in trains]
+    labels = tmp_path / "labels.csv"
+    labels.write_text("\n".join(["content,tags", *rows]))
+    value("collections", "create", "labels", "--set", "parser=tag")
+    value("submit", str(labels), "-c", "labels", "--wait")
+    note = tmp_path / "note.md"
+    note.write_text("The beaver and the otter hunt at night near the river, where the heron lives.")
+    value("collections", "create", "tagged", "--set", "enrichment.tags=labels")
+
+    value("submit", str(note), "-c", "tagged", "--wait")
+
+    (hit,) = value("search", "beaver", "-c", "tagged", "--filter", "tag = 'nature'")
+    assert hit["tags"] == ["nature"]
+
+
+def test_a_collection_cannot_learn_tags_from_one_that_is_not_there() -> None:
+    wrong = ("--set", "enrichment.tags=nonesuch")
+    value("collections", "create", "untaught")
+
+    for command in ("create", "configure"):
+        name = "untaught" if command == "configure" else "another"
+        refused = said("collections", command, name, *wrong)
+        assert (refused.code, "'nonesuch' to learn tags from" in refused.err) == (1, True)
+
+
+def test_tags_of_a_deleted_teacher_are_missed_and_stop_nothing(tmp_path: Path) -> None:
+    value("collections", "create", "teacher")
+    value("collections", "create", "pupils", "--set", "enrichment.tags=teacher")
+    value("collections", "delete", "teacher")
+    note = tmp_path / "note.md"
+    note.write_text("A beaver.")
+
+    (task,) = value("submit", str(note), "-c", "pupils", "--wait")["tasks"]
+
+    assert task["state"] == "succeeded"

@@ -71,7 +71,7 @@ def test_answers_are_used_after_everything_was_killed_and_nothing_keeps_them(
         producer.xadd(STREAMS[0], {"message": json.dumps(message)})
 
     strike = lab.faults.strike("asks-replied", seconds=90)
-    assert eventually(lambda: TaskState.INPUT not in states(lab, asking), seconds=30)
+    assert eventually(lambda: TaskState.INPUT not in states(lab, asking), seconds=90)
     assert nothing_keeps_the_canary(lab)  # answered, and not used yet
     strike.release()
     lab.everything_is_well(

@@ -37,7 +37,8 @@ def test_each_materialisation_has_numbers_that_plot(lab: Lab, two: tuple[Path, P
     for asset in ASSETS:
         shown = ran.metadata(asset)
         if asset == "parsed_documents":
-            assert (shown.pop("pages"), shown.pop("documents_rejected")) == (0, 0)
+            of_parsing = ("pages", "documents_rejected", "pages_read_by_ocr", "pictures")
+            assert [shown.pop(name) for name in (*of_parsing, "attached_documents")] == [0] * 5
         counts = {name: value for name, value in shown.items() if isinstance(value, int)}
         assert counts == {
             "documents": 2,
