@@ -123,15 +123,18 @@ def test_conflicts_are_tried_again_and_the_lease_is_asked_each_time(
     assert versions(index) == {"a": "v2"}
 
 
+@pytest.mark.parametrize(
+    "words", ["Too much write contention", "Too many concurrent writers. Attempted 10 retries."]
+)
 def test_endless_conflicts_are_a_transient_error(
-    index: CollectionIndex, monkeypatch: pytest.MonkeyPatch
+    index: CollectionIndex, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     monkeypatch.setattr("ingestion_pipeline.indexing.commits.FIRST_PAUSE_SECONDS", 0.001)
     asked = []
 
     def conflict() -> None:
         asked.append(1)
-        raise RuntimeError("Too much write contention")
+        raise RuntimeError(words)
 
     with pytest.raises(TransientError) as caught:
         index.publish([document("a", "one")], before_commit=conflict)
