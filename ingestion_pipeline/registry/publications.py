@@ -175,14 +175,6 @@ class Publications:
         publisher knew of attachments, as nobody else does. One that was taken back meanwhile
         stays in doubt: it was deleted, or the lease lapsed.
         """
-        watched = ~publications.c.returned & (
-            publications.c.announced_at > now() - sa.literal(WATCH_SECONDS)
-        )
-        held_since = (
-            sa.select(claims.c.created_at)
-            .where(claims.c.claim_id == doubts.claim_id)
-            .scalar_subquery()
-        )
         with self._database.write() as connection:
             held = set(
                 connection.scalars(
@@ -198,37 +190,16 @@ class Publications:
             )
             adopted = {key: adopt[key] for key in adopt if key in held and key not in unknown}
             _adopt(connection, doubts.collection_key, adopted)
-            for part in parts([*(each for each in agreeing if each in held), *adopted]):
-                connection.execute(
-                    publications.delete().where(
-                        publications.c.document_id.in_(part),
-                        _is_doubtful(),
-                        ~watched,
-                        # Later ones may tell of a commit that came after the comparison.
-                        (publications.c.claim_id == DELETED)
-                        | (publications.c.announced_at < held_since),
-                    )
-                )
-                connection.execute(  # it was to be published again, and failed instead
-                    documents.update()
-                    .where(
-                        documents.c.document_id.in_(part),
-                        ~sa.exists().where(
-                            document_stages.c.document_id == documents.c.document_id,
-                            document_stages.c.stage == Stage.INDEXED,
-                        ),
-                    )
-                    .values(index_table=None)
-                )
-            for part in parts([*(each for each in republish if each in held), *sorted(unknown)]):
-                forget_stages(connection, doubts.collection_key, part, [Stage.INDEXED])
-                connection.execute(
-                    documents.update()
-                    .where(documents.c.document_id.in_(part))
-                    .values(
-                        state=DocumentState.PENDING, not_before=0.0, attempts=0, updated_at=now()
-                    )
-                )
+            _end_doubts(
+                connection,
+                doubts.claim_id,
+                [*(each for each in agreeing if each in held), *adopted],
+            )
+            _publish_again(
+                connection,
+                doubts.collection_key,
+                [*(each for each in republish if each in held), *sorted(unknown)],
+            )
             connection.execute(
                 documents.update()
                 .where(documents.c.claim_id == doubts.claim_id)
@@ -253,6 +224,48 @@ def _with_unknown_attachments(connection: sa.Connection, document_ids: Sequence[
             )
         )
     }
+
+
+def _end_doubts(connection: sa.Connection, claim_id: int, document_ids: Sequence[str]) -> None:
+    """End the doubts about documents in which index and registry agree."""
+    watched = ~publications.c.returned & (
+        publications.c.announced_at > now() - sa.literal(WATCH_SECONDS)
+    )
+    held_since = (
+        sa.select(claims.c.created_at).where(claims.c.claim_id == claim_id).scalar_subquery()
+    )
+    for part in parts(document_ids):
+        connection.execute(
+            publications.delete().where(
+                publications.c.document_id.in_(part),
+                _is_doubtful(),
+                ~watched,
+                # Later ones may tell of a commit that came after the comparison.
+                (publications.c.claim_id == DELETED) | (publications.c.announced_at < held_since),
+            )
+        )
+        connection.execute(  # it was to be published again, and failed instead
+            documents.update()
+            .where(
+                documents.c.document_id.in_(part),
+                ~sa.exists().where(
+                    document_stages.c.document_id == documents.c.document_id,
+                    document_stages.c.stage == Stage.INDEXED,
+                ),
+            )
+            .values(index_table=None)
+        )
+
+
+def _publish_again(connection: sa.Connection, key: str, document_ids: Sequence[str]) -> None:
+    """Have a run publish documents again, as if they had never been."""
+    for part in parts(document_ids):
+        forget_stages(connection, key, part, [Stage.INDEXED])
+        connection.execute(
+            documents.update()
+            .where(documents.c.document_id.in_(part))
+            .values(state=DocumentState.PENDING, not_before=0.0, attempts=0, updated_at=now())
+        )
 
 
 def _adopt(connection: sa.Connection, key: str, adopted: Mapping[str, Adopted]) -> None:

@@ -167,67 +167,76 @@ def _record_document(
     # Requested once more since it was claimed: then what was just done may be outdated. In doubt,
     # within one step of the clock, it is looked at again.
     again = documents.c.requested_at >= claimed_at
-    values: dict[str, Any] = {"claim_id": None, "crashes": 0, "updated_at": now()}
-    learned = {
-        "media_type": result.media_type,
-        "pages": result.pages,
-    }
-    if Stage.INDEXED in result.stages:  # what was made but not published counts for nothing yet
-        learned |= {
-            "chunks": result.chunks,
-            "tokens": result.tokens,
-            "index_table": result.index_table,
-        }
-    values |= {name: value for name, value in learned.items() if value is not None}
-    if result.object_key is not None:  # fetched in this run
-        fetched = {"sha256": result.version, "object_key": result.object_key, "bytes": result.bytes}
-        values |= {
-            name: sa.case((again, documents.c[name]), else_=value)
-            for name, value in fetched.items()
-        }
-        values["fetch"] = sa.and_(documents.c.fetch, again)
-        if result.version is not None:
-            note_version(
-                connection, result.document_id, result.version, result.object_key, result.bytes
-            )
-    state: sa.ColumnElement[Any]
-    if result.error is not None and result.transient:
-        tried = documents.c.attempts + 1
-        state = sa.case(
-            (again | (tried < TRANSIENT_ATTEMPTS), DocumentState.PENDING),
-            else_=DocumentState.FAILED,
-        )
-        values |= {
-            "attempts": tried,
-            "not_before": now()
-            + TRANSIENT_DELAY_SECONDS
-            * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not for secrets
-            * sa.literal(1).bitwise_lshift(documents.c.attempts),
-        }
-    elif result.asks is not None:
-        state = sa.literal(DocumentState.INPUT.value)
-    elif result.error is not None:
-        state = sa.case((again, DocumentState.PENDING), else_=DocumentState.FAILED)
-    elif Stage.INDEXED in result.stages:
-        state = sa.case((again, DocumentState.PENDING), else_=DocumentState.INDEXED)
-        values |= {"attempts": 0}
-    else:
-        state = documents.c.state
-    # What is asked is not an error yet.
-    error = None if result.asks else result.error
-    values |= {
-        "state": state,
+    error = None if result.asks else result.error  # what is asked is not an error yet
+    values = {
+        **_learned(result),
+        **_fetched(result, again),
+        **_next_state(result, again),
+        "claim_id": None,
+        "crashes": 0,
         "force": sa.and_(documents.c.force, again),
         "error_kind": error.kind if error else None,
         "error_message": error.message if error else None,
+        "updated_at": now(),
     }
     connection.execute(
         documents.update()
         .where(documents.c.document_id == result.document_id, documents.c.claim_id == claim_id)
         .values(**values)
     )
+    if result.object_key is not None and result.version is not None:
+        note_version(
+            connection, result.document_id, result.version, result.object_key, result.bytes
+        )
     if not result.transient:
         connection.execute(answers.delete().where(answers.c.document_id == result.document_id))
+
+
+def _learned(result: DocumentResult) -> dict[str, Any]:
+    learned: dict[str, Any] = {"media_type": result.media_type, "pages": result.pages}
+    if Stage.INDEXED in result.stages:  # what was made but not published counts for nothing yet
+        learned |= {
+            "chunks": result.chunks,
+            "tokens": result.tokens,
+            "index_table": result.index_table,
+        }
+    return {name: value for name, value in learned.items() if value is not None}
+
+
+def _fetched(result: DocumentResult, again: sa.ColumnElement[bool]) -> dict[str, Any]:
+    """Return what is new of a source that was fetched in this run, unless it is asked for again."""
+    if result.object_key is None:
+        return {}
+    fetched = {"sha256": result.version, "object_key": result.object_key, "bytes": result.bytes}
+    return {
+        **{
+            name: sa.case((again, documents.c[name]), else_=value)
+            for name, value in fetched.items()
+        },
+        "fetch": sa.and_(documents.c.fetch, again),
+    }
+
+
+def _next_state(result: DocumentResult, again: sa.ColumnElement[bool]) -> dict[str, Any]:
+    if result.error is not None and result.transient:
+        tried = documents.c.attempts + 1
+        pause = TRANSIENT_DELAY_SECONDS * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not for secrets
+        return {
+            "state": sa.case(
+                (again | (tried < TRANSIENT_ATTEMPTS), DocumentState.PENDING),
+                else_=DocumentState.FAILED,
+            ),
+            "attempts": tried,
+            "not_before": now() + pause * sa.literal(1).bitwise_lshift(documents.c.attempts),
+        }
+    if result.asks is not None:
+        return {"state": DocumentState.INPUT}
+    if result.error is not None:
+        return {"state": sa.case((again, DocumentState.PENDING), else_=DocumentState.FAILED)}
+    if Stage.INDEXED in result.stages:
+        state = sa.case((again, DocumentState.PENDING), else_=DocumentState.INDEXED)
+        return {"state": state, "attempts": 0}
+    return {}
 
 
 def _record_outcomes(
