@@ -12,7 +12,6 @@ examples.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections import Counter, defaultdict
@@ -72,12 +71,6 @@ class TagModel:
                 kept.append(Example(text[:_CHARACTERS_SHOWN], distinct))
                 texts_features.append(features(text, language_of(text)))
         return cls(kept, texts_features)
-
-    @property
-    def fingerprint(self) -> str:
-        """What identifies the lesson in a recipe."""
-        lesson = [(example.text, example.tags) for example in self._examples]
-        return hashlib.sha256(json.dumps(lesson).encode()).hexdigest()
 
     @property
     def tags(self) -> list[str]:

@@ -76,11 +76,6 @@ class ChatModel:
         self._lock = threading.Lock()
 
     @property
-    def fingerprint(self) -> str:
-        """What identifies the model in a recipe: its name, its address and no secret."""
-        return _digest(self._endpoint.base_url, self._endpoint.model)
-
-    @property
     def max_concurrent(self) -> int:
         """How many requests can be under way at a time."""
         return self._slots.count

@@ -103,6 +103,11 @@ class Endpoint:
                 "INGEST_LLM_API_KEY holds blanks or other characters that no key has: correct it",
             )
 
+    @property
+    def fingerprint(self) -> str:
+        """What identifies the model in a recipe: its address, its name and no secret."""
+        return f"{self.base_url} {self.model}"
+
     def url(self, path: str) -> str:
         """Return the URL of one of the endpoint's methods."""
         return f"{self.base_url.rstrip('/')}/{path}"

@@ -187,7 +187,7 @@ class Services:
         from ingestion_pipeline.stages.recipes import recipes
 
         endpoint = self.endpoint
-        llm = f"{endpoint.base_url} {endpoint.model}" if endpoint else None
+        llm = endpoint.fingerprint if endpoint else None
         teacher = self._teacher(collection)
         versions = self.registry.collections
         lessons = versions.data_version(teacher.key, Stage.INDEXED) if teacher else None

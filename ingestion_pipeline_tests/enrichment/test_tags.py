@@ -42,9 +42,7 @@ def test_a_large_collection_scores_by_how_much_oftener_a_tag_is_near() -> None:
     assert model.tags_for(["volcano", "lava", "eruption"], "en") == (("volcano", 2),)
 
 
-def test_the_same_examples_teach_the_same() -> None:
-    assert TagModel.learn(EXAMPLES).fingerprint == TagModel.learn(EXAMPLES).fingerprint
-    assert TagModel.learn(EXAMPLES).fingerprint != TagModel.learn(EXAMPLES[1:]).fingerprint
+def test_tags_are_known_in_the_order_in_which_they_came() -> None:
     assert TagModel.learn(EXAMPLES).tags == ["finance", "sport", "credit", "法律"]
 
 
