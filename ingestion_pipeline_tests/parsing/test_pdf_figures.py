@@ -3,7 +3,9 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+from pathlib import Path
 
+import pytest
 from PIL import Image
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
@@ -60,6 +62,38 @@ def test_a_picture_without_a_caption_belongs_to_the_paragraph_beside_it() -> Non
         document.pictures[0].picture_id,
         None,
     ]
+
+
+def test_a_jpeg_is_kept_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "photo.jpg"
+    Image.linear_gradient("L").convert("RGB").save(file)
+
+    def draw(canvas: Canvas) -> None:
+        write(canvas, BODY)
+        canvas.drawImage(str(file), 72, 450, 150, 150)
+
+    (kept,) = parse(samples.pdf([draw]), "a.pdf").pictures
+    assert (kept.media_type, kept.data) == ("image/jpeg", file.read_bytes())
+
+
+GREY = Image.radial_gradient("L")
+
+
+@pytest.mark.parametrize(
+    ("original", "mode"),
+    [(GREY, "L"), (GREY.convert("1").convert("L"), "1"), (GREY.convert("RGB"), "RGB")],
+)
+def test_a_picture_keeps_its_pixels_in_no_more_bits_than_they_need(
+    original: Image.Image, mode: str
+) -> None:
+    def draw(canvas: Canvas) -> None:
+        write(canvas, BODY)
+        canvas.drawImage(ImageReader(original), 72, 450, 150, 150)
+
+    (kept,) = parse(samples.pdf([draw]), "a.pdf").pictures
+    with Image.open(io.BytesIO(kept.data)) as picture:
+        assert picture.mode == mode
+        assert picture.convert("RGB").tobytes() == original.convert("RGB").tobytes()
 
 
 def test_icons_and_backgrounds_are_left_out() -> None:

@@ -128,19 +128,20 @@ class _Run:
         places: list[int] = []
         columns = list(self.columns)
         for part in parts:
+            begin, end = part.left, part.right
             hit = [
                 number
                 for number, (left, right) in enumerate(columns)
-                if part.left < right and part.right > left
+                if begin < right and end > left
             ]
             if len(hit) > 1 or (hit and hit[0] in places):
                 return None
             if hit:
                 left, right = columns[hit[0]]
-                columns[hit[0]] = min(left, part.left), max(right, part.right)
+                columns[hit[0]] = min(left, begin), max(right, end)
                 places.append(hit[0])
             else:
-                columns.append((part.left, part.right))
+                columns.append((begin, end))
                 places.append(len(columns) - 1)
         ordered = sorted(columns)
         if any(after[0] <= before[1] for before, after in pairwise(ordered)):

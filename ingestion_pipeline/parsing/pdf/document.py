@@ -1,8 +1,8 @@
 """PDF, with or without a text layer, read with PDFium.
 
-On the way of a document: ``extract`` reads a page, ``arrange`` finds its tables and its
-order, ``reader`` does so for all pages, ``scans`` reads text off pictures, ``layout``
-makes elements.
+On the way of a document: ``extract`` and ``drawings`` read a page, ``arrange`` finds its
+tables and its order, ``reader`` does so for all pages, ``scans`` reads text off pictures,
+``layout`` makes elements.
 
 Belongs here: what concerns the document as a whole. Does not belong here: those steps.
 """
@@ -65,7 +65,7 @@ def parse_pdf(
             raise PermanentError(
                 ErrorKind.EMPTY, f"no text and no scanned image on any of {len(document)} pages"
             )
-        pages = _recognised(document, reading.pages, recognise)
+        pages = _recognised(document, reading.pages, recognise) if scanned else reading.pages
         unread = sum(page.scanned for page in pages)
         without_text = [page.number for page in pages if not page.items]
         with closing(PictureReader(document)) as pictures:

@@ -1,6 +1,6 @@
-"""What PDFium says about a page: its lines of text, beside its drawings.
+"""What PDFium says about a page: its lines of text, cut where its drawings or white space do.
 
-Belongs here: calls of PDFium. Does not belong here: what lines and rulings mean.
+Belongs here: calls of PDFium. Does not belong here: drawings (``drawings``), what lines mean.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ _SCANNED_SHARE = 0.25
 its page, a logo or a rule is a smaller one."""
 _WIDE_GAP = 1.0
 """Width of the white space, over the size, at which a line is cut into parts."""
+
+_Word = tuple[int, int, float, float]
+"""Where it starts and ends (excluded) in the text, and from where to where it reaches."""
 
 
 def read_sheet(document: PdfDocument, index: int) -> Sheet:
@@ -61,84 +65,94 @@ class _Reader:
     def __init__(self, text_page: PdfTextPage, rulings: list[Rectangle]) -> None:
         import pypdfium2.raw as pdfium
 
-        self._pdfium = pdfium
         self._page = text_page.raw
         self._text: str = text_page.get_text_range()
         self._one_to_one = text_page.count_chars() == len(self._text)
         self._rulings = rulings
         self._verticals: dict[int, list[Rectangle]] = {}
+        self._pdfium = pdfium
         self._rectangle = pdfium.FS_RECTF()
-        self._reference = ctypes.byref(self._rectangle)
+        self._rectangle_reference = ctypes.byref(self._rectangle)
+        self._font_name = ctypes.create_string_buffer(_FONT_NAME_BYTES)
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines, or their parts, in the order in which PDFium reads them."""
         for match in _LINE.finditer(self._text):
-            words = [
-                (match.start() + word.start(), match.start() + word.end() - 1)
-                for word in _WORD.finditer(match[0])
-            ]
+            words = [word.span() for word in _WORD.finditer(self._text, *match.span())]
             if words:
                 yield from self._parts(words, hyphenated=match[0].endswith("\ufffe"))
 
-    def _parts(self, words: list[tuple[int, int]], *, hyphenated: bool) -> Iterator[Line]:
+    def _parts(self, spans: list[tuple[int, int]], *, hyphenated: bool) -> Iterator[Line]:
         """Cut a line where white space is wide or a ruling stands in it."""
-        first = self._index(words[0][0])
+        first = self._index(spans[0][0])
         turns, scale = self._direction(first)
-        size = round(self._pdfium.FPDFText_GetFontSize(self._page, first) * scale, 1)
-        _, bottom, _, top = self._box(first, turns)
+        size = self._size(first, scale)
+        box = self._box(first, turns)
+        middle = (box[1] + box[3]) / 2
         verticals = [
-            ruling[0]
-            for ruling in self._verticals_of(turns)
-            if ruling[1] < (bottom + top) / 2 < ruling[3]
+            ruling[0] for ruling in self._verticals_of(turns) if ruling[1] < middle < ruling[3]
+        ]
+        words = [
+            (
+                start,
+                end,
+                self._box(self._index(start), turns)[0],
+                self._box(self._index(end - 1), turns)[2],
+            )
+            for start, end in spans
         ]
         if verticals:
             words = [half for word in words for half in self._halves(word, turns, verticals)]
         part = [words[0]]
         for word, following in pairwise(words):
-            right = self._box(self._index(word[1]), turns)[2]
-            next_left = self._box(self._index(following[0]), turns)[0]
-            between = any(right - 1 <= ruling <= next_left + 1 for ruling in verticals)
-            if next_left - right > _WIDE_GAP * size or (between and next_left > right):
-                yield self._line(part, turns, part=part[0] != words[0])
+            right, next_left = word[3], following[2]
+            if next_left - right > _WIDE_GAP * size or (
+                verticals
+                and next_left > right
+                and any(right - 1 <= ruling <= next_left + 1 for ruling in verticals)
+            ):
+                yield self._line(part, turns, part=part[0] is not words[0])
                 part = []
             part.append(following)
-        last = self._line(part, turns, part=part[0] != words[0])
+        last = self._line(part, turns, part=part[0] is not words[0])
         yield replace(last, hyphenated=True) if hyphenated else last
 
-    def _halves(
-        self, word: tuple[int, int], turns: int, verticals: list[float]
-    ) -> Iterator[tuple[int, int]]:
+    def _halves(self, word: _Word, turns: int, verticals: list[float]) -> Iterator[_Word]:
         """Cut a word where a ruling stands in it: cells may touch."""
-        start, end = word
-        for place in range(start + 1, end + 1):
-            before = self._box(self._index(place - 1), turns)
-            after = self._box(self._index(place), turns)
-            if any(
-                before[0] + 1 < ruling < after[2] - 1 and before[2] - 1 <= ruling <= after[0] + 1
-                for ruling in verticals
-            ):
-                yield start, place - 1
-                start = place
-        yield start, end
+        start, end, left, right = word
+        inside = [ruling for ruling in verticals if left + 1 < ruling < right - 1]
+        if inside:
+            before = self._box(self._index(start), turns)
+            for place in range(start + 1, end):
+                after = self._box(self._index(place), turns)
+                if any(
+                    before[0] + 1 < ruling < after[2] - 1
+                    and before[2] - 1 <= ruling <= after[0] + 1
+                    for ruling in inside
+                ):
+                    yield start, place, left, before[2]
+                    start, left = place, after[0]
+                before = after
+        yield start, end, left, right
 
-    def _line(self, words: list[tuple[int, int]], turns: int, *, part: bool) -> Line:
+    def _line(self, words: list[_Word], turns: int, *, part: bool) -> Line:
         """Return a line with its place and style, both in the direction in which it is written.
 
         Its size is that of a word in its middle: what stands first may be a bullet.
         """
-        start, end = words[0][0], words[-1][1]
-        first, last = self._index(start), self._index(end)
+        start, _, left, _ = words[0]
+        _, end, _, right = words[-1]
+        first, last = self._index(start), self._index(end - 1)
         middle = self._index(words[len(words) // 2][0])
         _, scale = self._direction(middle)
-        left, bottom, _, top = self._box(first, turns)
-        right = self._box(last, turns)[2]
+        _, bottom, _, top = self._box(first, turns)
         return Line(
-            text=self._text[start : end + 1].translate(_LIGATURES),
+            text=self._text[start:end].translate(_LIGATURES),
             left=left,
             right=max(left, right),
             bottom=bottom,
             top=top,
-            size=round(self._pdfium.FPDFText_GetFontSize(self._page, middle) * scale, 1),
+            size=self._size(middle, scale),
             bold=all(self._is_bold(index) for index in {first, middle, last}),
             turns=turns,
             part=part,
@@ -160,19 +174,23 @@ class _Reader:
             return (0 if matrix.a >= 0 else 2), scale
         return (1 if matrix.b > 0 else 3), scale
 
+    def _size(self, index: int, scale: float) -> float:
+        size: float = round(self._pdfium.FPDFText_GetFontSize(self._page, index) * scale, 1)
+        return size
+
     def _box(self, index: int, turns: int) -> Rectangle:
         """Return the place of a character as if its text ran from left to right."""
         box = self._rectangle
-        self._pdfium.FPDFText_GetLooseCharBox(self._page, index, self._reference)
+        self._pdfium.FPDFText_GetLooseCharBox(self._page, index, self._rectangle_reference)
         if turns == 0:
             return box.left, box.bottom, box.right, box.top
         return turned((box.left, box.bottom, box.right, box.top), turns)
 
     def _is_bold(self, index: int) -> bool:
         """Whether the font's name says so; the weight that PDFium reports is often wrong."""
-        name = ctypes.create_string_buffer(_FONT_NAME_BYTES)
-        self._pdfium.FPDFText_GetFontInfo(self._page, index, name, _FONT_NAME_BYTES, None)
-        return _BOLD.search(name.value.decode("utf-8", errors="replace")) is not None
+        name = self._font_name
+        length = self._pdfium.FPDFText_GetFontInfo(self._page, index, name, len(name), None)
+        return length > 0 and _is_name_of_bold(name.value)
 
     def _verticals_of(self, turns: int) -> list[Rectangle]:
         if turns not in self._verticals:
@@ -193,3 +211,8 @@ def _share_of_images(images: Iterable[Rectangle], frame: Rectangle) -> float:
         covered += max(width, 0.0) * max(height, 0.0)
     area = (right - left) * (top - bottom)
     return covered / area if area else 0.0
+
+
+@lru_cache(maxsize=1_000)
+def _is_name_of_bold(name: bytes) -> bool:
+    return _BOLD.search(name.decode("utf-8", errors="replace")) is not None

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.model.elements import Box
+from ingestion_pipeline.parsing.pdf.drawings import images
 from ingestion_pipeline.parsing.pictures import MOST_PICTURES
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from pypdfium2 import PdfDocument, PdfImage, PdfPage
 
     from ingestion_pipeline.parsing.pdf.page import Figure
@@ -29,6 +31,10 @@ _MOST_READ = 2 * MOST_PICTURES
 """Some will be the same again."""
 _MOST_PIXELS = 200_000_000
 """Of all pictures of a document; a million take about 20 ms."""
+_COMPRESSION = 1
+"""Of PNG: two thirds of the time of the usual level, files a fifth larger."""
+_FILTERS_OF_FILES = (["DCTDecode"], ["JPXDecode"])
+"""What PDF calls the content of a JPEG file and of a JPEG 2000 file."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +125,23 @@ class PictureReader:
             return None
         self._read += 1
         self._pixels += width * height
-        if not _FILES.isdisjoint(image.get_filters(skip_simple=True)):
-            
+        if image.get_filters(skip_simple=True) in _FILTERS_OF_FILES:
+            return bytes(image.get_data(decode_simple=True))
         file = io.BytesIO()
-        image.extract(file, fb_format="png")
+        _smallest(image.get_bitmap().to_pil()).save(file, "PNG", compress_level=_COMPRESSION)
         return file.getvalue()
+
+
+def _smallest(picture: Image) -> Image:
+    """Return a picture of black and white with a bit for each pixel: much less to compress."""
+    from PIL import ImageChops
+    from PIL.Image import Dither
+
+    if picture.mode == "L":
+        bits = picture.convert("1", dither=Dither.NONE)
+        if ImageChops.difference(bits.convert("L"), picture).getbbox() is None:
+            return bits
+    return picture
 
 
 def _distance(one: Box, other: Box) -> float:

@@ -509,13 +509,13 @@ def _key(text: str) -> str:
 
 
 def _may_be_heading(paragraph: _Paragraph, body: _Body) -> bool:
-    first = paragraph.lines[0]
-    text = " ".join(line.text for line in paragraph.lines)
+    first, *others = paragraph.lines
+    if first.turns or len(others) >= _MOST_HEADING_LINES:
+        return False
+    text = " ".join(line.text for line in [first, *others])
     large = body.is_large(first.size)
     return (
-        first.turns == 0
-        and len(paragraph.lines) <= _MOST_HEADING_LINES
-        and len(text) <= (_LONGEST_HEADING if large else _LONGEST_BOLD_HEADING)
+        len(text) <= (_LONGEST_HEADING if large else _LONGEST_BOLD_HEADING)
         and _LETTERS.search(text) is not None
         and not _SYMBOL_BULLET.match(text)
         and not text.endswith((",", ";") if large else (",", ";", ".", ":"))
@@ -530,6 +530,7 @@ class _Words:
             word.lower()
             for paragraph in paragraphs
             for line in paragraph.lines
+            if "-" in line.text
             for word in re.findall(r"\b\w+-\w+", line.text)
         }
 
@@ -546,11 +547,12 @@ class _Words:
         return text
 
     def _join(self, text: str, above: Line, line: Line, room: float) -> str:
-        cut = re.search(r"(\w+)(-?)$", above.text[-_LONGEST_WORD:])
-        rest = re.match(r"\w+", line.text)
-        if cut and rest and (above.hyphenated or (cut[2] and rest[0][0].islower())):
-            compound = f"{cut[1]}-{rest[0]}".lower() in self._compounds
-            return text.removesuffix("-") + ("-" if compound else "") + line.text
+        if above.hyphenated or above.text.endswith("-"):
+            cut = re.search(r"(\w+)-?$", above.text[-_LONGEST_WORD:])
+            rest = re.match(r"\w+", line.text)
+            if cut and rest and (above.hyphenated or rest[0][0].islower()):
+                compound = f"{cut[1]}-{rest[0]}".lower() in self._compounds
+                return text.removesuffix("-") + ("-" if compound else "") + line.text
         if _LEADER.search(above.text):
             return f"{text}\n{line.text}"
         if _CJK.match(text[-1]) and _CJK.match(line.text):

@@ -30,8 +30,8 @@ from ingestion_pipeline.parsing.protocol import read_frame, write_frame
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument
 
-PAGES_PER_PROCESS = 200
-"""A process takes half a second to start, in which another one reads a hundred pages."""
+PAGES_PER_PROCESS = 300
+"""A process takes half a second to start, in which another one reads two hundred pages."""
 WORKER = (sys.executable, "-m", "ingestion_pipeline.parsing.pdf.worker")
 
 
