@@ -1,7 +1,8 @@
 """The strategy *qa*: a question with its answer is a chunk.
 
-Pairs come from tables of two columns, from lines that are marked ("Q: …", "A: …"), and from
-headings with the text below. What belongs to no pair is cut like any other text.
+Pairs come from tables of two columns, from lines that are marked ("Q: …", "A: …"), from lines that
+end in a question mark, and from headings with the text below. What belongs to no pair is cut like
+any other text.
 
 Belongs here: finding pairs. Does not belong here: cutting a long answer (``packing``).
 """
@@ -29,6 +30,10 @@ _ANSWER = re.compile(
     rf"(?:^[ \t>*_]*(?:A(?:nswer)?|答案?|回答|답변?){_NUMBER}(?:[:：][*_]*|[.、](?=\s))"  # noqa: RUF001
     rf"|(?<=[\s?？。！!])(?:A(?:nswer)?|答案?|回答|답변?){_NUMBER}[:：])\s*",  # noqa: RUF001
     re.MULTILINE | re.IGNORECASE,
+)
+_ASKED = re.compile(
+    r"^[ \t>*_]*(?:\d{1,3}[.)、][ \t]*)?(\S[^\n]{1,200}[?？])[ \t*_]*\n\s*",  # noqa: RUF001
+    re.MULTILINE,
 )
 _FORMS = (
     (re.compile(r"[\u3040-\u30ff]"), "質問：{}\n回答："),  # noqa: RUF001
@@ -92,7 +97,10 @@ def _table(part: Placed, packer: Packer, *, again: bool) -> Iterator[Piece]:
 
 
 def _text(section: Section, packer: Packer) -> Iterator[Piece]:
-    """Yield the pairs of a text: those that are marked, else its heading and what stands below."""
+    """Yield the pairs of a text: those that are marked, else its questions and what follows them.
+
+    Without several of those, its heading is the question.
+    """
     layout = packer.layout
     parts = layout.parts[section.first : section.last + 1]
     titles = list(takewhile(lambda part: part.is_title, parts))
@@ -101,6 +109,8 @@ def _text(section: Section, packer: Packer) -> Iterator[Piece]:
         return
     start, end = parts[len(titles)].start, parts[-1].end
     pairs = _marked(layout.text, start, end)
+    if not pairs and len(asked := _asked(layout.text, start, end)) > bool(titles):
+        pairs = asked
     if pairs:
         yield from packer.pieces(start, pairs[0].start)
         for pair in pairs:
@@ -126,6 +136,25 @@ def _marked(text: str, start: int, end: int) -> list[_Pair]:
             pairs.append(_Pair(asked, question.start(), (answer.end(), until)))
             until = question.start()
     return pairs[::-1]
+
+
+def _asked(text: str, start: int, end: int) -> list[_Pair]:
+    """Return the lines that are questions, each with what stands before the next one.
+
+    Questions that follow each other are answered together.
+    """
+    pairs: list[_Pair] = []
+    first = start
+    found = list(_ASKED.finditer(text, start, end))
+    for number, question in enumerate(found):
+        until = found[number + 1].start() if number + 1 < len(found) else end
+        begins = first if number and first < question.start() else question.start()
+        first = begins
+        if text[question.end() : until].strip():
+            asked = question[1] if begins == question.start() else text[begins : question.end()]
+            pairs.append(_Pair(asked, begins, (question.end(), until)))
+            first = until
+    return pairs
 
 
 def _pair(pair: _Pair, packer: Packer) -> Iterator[Piece]:

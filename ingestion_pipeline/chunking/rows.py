@@ -76,7 +76,10 @@ def _below(head: Row | None, table: Placed, before: str) -> Iterator[Row]:
     A long sheet comes as several tables that each begin with the same row: it counts once.
     """
     found = rows(table.element.text)
-    if head is not None or _first_line(table) == before:
+    if head is not None:
+        yield from (row for row in found if row.start >= head.end)
+        return
+    if _first_line(table) == before:
         next(found)
     yield from found
 

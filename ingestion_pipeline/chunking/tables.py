@@ -1,15 +1,16 @@
 """The rows of a table, found in its text.
 
-Belongs here: rows, their cells, and whether the first one is a header. Does not belong here:
+Belongs here: rows, their cells, and which of them are a header. Does not belong here:
 packing rows into chunks.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 from ingestion_pipeline.model.elements import Element
 
@@ -17,7 +18,8 @@ _LINE = re.compile(r"[^\n]+")
 _CELL_BORDER = re.compile(r" \| |\t")
 _NUMBER = re.compile(r"[^\w]*\d[\d.,:/ \-]*[^\w]*")
 _LONGEST_NUMBER = 50
-_FIRST_ROW = re.compile(r"<tr\b[^>]*>(.*?)</tr>", re.DOTALL | re.IGNORECASE)
+_HTML_ROW = re.compile(r"<tr\b[^>]*>(.*?)</tr>", re.DOTALL | re.IGNORECASE)
+_MOST_HEADER_ROWS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +72,44 @@ def _cell(text: str, start: int, end: int) -> Cell:
 
 @lru_cache(maxsize=8)
 def header(element: Element) -> Row | None:
-    """Return the first row of a table if it names the columns of others below it.
+    """Return the first rows of a table as one if they name the columns of others below them.
 
-    It does where the HTML says so, or where most of its cells are no numbers.
+    They do where the HTML says so; else the first row does if most of its cells are no numbers.
     """
-    found = rows(element.text)
-    first = next(found, None)
-    if first is None or next(found, None) is None:
+    first = list(islice(rows(element.text), _MOST_HEADER_ROWS + 1))
+    if len(first) < 2:
         return None
-    marked = _FIRST_ROW.search(element.html or "")
-    if marked is not None and "<th" in marked[1].lower():
-        return first
-    filled = [text for text in first.texts if text]
+    if marked := min(_marked_rows(element.html or ""), len(first) - 1):
+        return _joined(first[:marked])
+    filled = [text for text in first[0].texts if text]
     numbers = sum(_NUMBER.fullmatch(text[:_LONGEST_NUMBER]) is not None for text in filled)
-    return first if numbers * 2 < len(filled) else None
+    return first[0] if numbers * 2 < len(filled) else None
+
+
+def _marked_rows(html: str) -> int:
+    """Return how many rows are headers: the first with any header cell, others of nothing else."""
+    count = 0
+    for row in islice(_HTML_ROW.finditer(html), _MOST_HEADER_ROWS):
+        cells = row[1].lower()
+        if "<th" not in cells or (count and "<td" in cells):
+            break
+        count += 1
+        if "<td" in cells:
+            break
+    return count
+
+
+def _joined(found: Sequence[Row]) -> Row:
+    """Return header rows as one that spans them; a name holds for the open columns to its right."""
+    if len(found) == 1:
+        return found[0]
+    width = max(len(row.cells) for row in found)
+    names = [list[str]() for _ in range(width)]
+    for row in found:
+        name = ""
+        for column in range(width):
+            name = row.cell(column).text or ("" if row is found[-1] else name)
+            if name:
+                names[column].append(name)
+    cells = tuple(Cell(" ".join(parts), found[0].start) for parts in names)
+    return Row(found[0].start, found[-1].end, cells)

@@ -109,15 +109,16 @@ def resolve(folder: str, target: str) -> str:
     return posixpath.normpath(posixpath.join("/", folder, path)).lstrip("/")
 
 
-def xml_root(data: bytes) -> _Element:
+def xml_root(data: bytes, *, own_entities: bool = False) -> _Element:
     """Return the root of an XML document; it nests at most 256 deep.
 
-    No entity is expanded, nothing is fetched, comments and instructions are left out.
+    No entity is expanded but ``own_entities``, those that the document itself defines, of which
+    libxml2 refuses bombs. Nothing is fetched, comments and instructions are left out.
     """
     from lxml import etree
 
     parser = etree.XMLParser(
-        resolve_entities=False,
+        resolve_entities="internal" if own_entities else False,
         no_network=True,
         load_dtd=False,
         remove_comments=True,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from typing import Literal
 
 from ingestion_pipeline.model.elements import ParsedDocument
@@ -16,6 +18,8 @@ from ingestion_pipeline.parsing.row_tables import add_sheet
 
 _DELIMITERS = (",", ";", "\t", "|")
 """Those named first win where several fit equally well."""
+_DECLARED = re.compile(r"\ufeff?sep=([,;\t|])\r?\n")
+"""The line by which Excel is told what stands between values."""
 _SAMPLE = 64 * 1024
 _SAMPLE_ROWS = 100
 _LONGEST_FIELD = 100_000
@@ -38,7 +42,8 @@ def _parse(data: bytes, file_type: FileType, delimiters: tuple[str, ...]) -> Par
     csv.field_size_limit(_LONGEST_FIELD)  # holds for the process, so for whatever comes after, too
     encoding = guess_encoding(data)
     sample = _lines(data, encoding).read(_SAMPLE)
-    delimiter = _delimiter(sample, delimiters)
+    declared = _DECLARED.match(sample)
+    delimiter = declared[1] if declared else _delimiter(sample, delimiters)
     warnings: list[str] = []
     try:
         builder = _read(data, encoding, delimiter, quoting=csv.QUOTE_MINIMAL)
@@ -55,7 +60,7 @@ def _lines(data: bytes, encoding: str) -> io.TextIOWrapper:
 
 def _read(data: bytes, encoding: str, delimiter: str, *, quoting: Literal[0, 3]) -> DocumentBuilder:
     builder = DocumentBuilder()
-    lines = _without_zeros(_lines(data, encoding))
+    lines = _without_declaration(_without_zeros(_lines(data, encoding)))
     rows = _stripped(csv.reader(lines, delimiter=delimiter, quoting=quoting))
     add_sheet(rows, builder, as_html=len(data) <= _LARGEST_WITH_HTML)
     return builder
@@ -63,6 +68,11 @@ def _read(data: bytes, encoding: str, delimiter: str, *, quoting: Literal[0, 3])
 
 def _without_zeros(lines: Iterator[str]) -> Iterator[str]:
     return (line.replace("\0", "") for line in lines)
+
+
+def _without_declaration(lines: Iterator[str]) -> Iterator[str]:
+    first = next(lines, "")
+    return lines if _DECLARED.match(first) else chain([first], lines)
 
 
 def _stripped(rows: Iterator[list[str]]) -> Iterator[list[str]]:

@@ -34,11 +34,13 @@ class FileType(StrEnum):
     PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
     XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     XLS = "application/vnd.ms-excel"
+    ODP = "application/vnd.oasis.opendocument.presentation"
     ODS = "application/vnd.oasis.opendocument.spreadsheet"
     CSV = "text/csv"
     TSV = "text/tab-separated-values"
     EPUB = "application/epub+zip"
     EML = "message/rfc822"
+    MBOX = "application/mbox"
     MSG = "application/vnd.ms-outlook"
     ZIP = "application/zip"
     TAR = "application/x-tar"
@@ -46,8 +48,11 @@ class FileType(StrEnum):
     XML = "application/xml"
     JSON = "application/json"
     JSON_LINES = "application/jsonl"
+    NOTEBOOK = "application/x-ipynb+json"
     RST = "text/x-rst"
     ORG = "text/org"
+    SUBTITLES = "text/vtt"
+    SVG = "image/svg+xml"
     PNG = "image/png"
     JPEG = "image/jpeg"
     TIFF = "image/tiff"
@@ -59,10 +64,11 @@ class FileType(StrEnum):
 
 
 SUPPORTED = (
-    "PDF, Word (.docx, .doc), OpenDocument (.odt, .ods), RTF, PowerPoint (.pptx, .ppt), "
-    "Excel (.xlsx, .xls), CSV, TSV, EPUB, e-mail (.eml, .msg), HTML, XML, JSON, JSON Lines, "
-    "Markdown, reStructuredText, Org, plain text, pictures (.png, "
-    ".jpeg, .tiff, .bmp, .gif, .webp, .avif, .heic), and archives (.zip, .tar, .gz)"
+    "PDF, Word (.docx, .doc), OpenDocument (.odt, .ods, .odp), RTF, PowerPoint (.pptx, .ppt), "
+    "Excel (.xlsx, .xls), CSV, TSV, EPUB, e-mail (.eml, .msg, .mbox), HTML, XML, JSON, JSON Lines, "
+    "Jupyter notebooks, subtitles (.srt, .vtt), Markdown, reStructuredText, Org, plain text, "
+    "pictures (.png, .jpeg, .tiff, .bmp, .gif, .webp, .avif, .heic, .svg), and archives (.zip, "
+    ".tar, .gz)"
 )
 
 _SAMPLE_BYTES = 64 * 1024
@@ -89,7 +95,20 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"SQLite format 3\0", "an SQLite database"),
     (0, b"PAR1", "a Parquet file"),
     (0, b"%!PS", "a PostScript document"),
+    (0, b"\x78\x9f\x3e\x22", "a winmail.dat of Outlook (ask its sender for the files in it)"),
+    (0, b"ITSF", "a compiled help file (.chm)"),
+    (0, b"AT&TFORM", "a DjVu document"),
+    (60, b"BOOKMOBI", "a Kindle book (.mobi)"),
+    (0, b"\xffWPC", "a WordPerfect document"),
+    (0, b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d", "a OneNote section"),
+    (4, b"jP  \r\n\x87\n", "a JPEG 2000 picture"),
+    (0, b"P4\n", "a PBM picture"),
+    (0, b"P5\n", "a PGM picture"),
+    (0, b"P6\n", "a PPM picture"),
 )
+_SIGNED = re.compile(rb"0.{1,5}\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07([\x02\x03])", re.DOTALL)
+"""The start of a message that is signed (2) or encrypted (3) as a whole, by RFC 8933's CMS."""
+_PGP = b"-----BEGIN PGP MESSAGE-----"
 _PICTURES: tuple[tuple[re.Pattern[bytes], FileType], ...] = (
     (re.compile(rb"\x89PNG\r\n\x1a\n"), FileType.PNG),
     (re.compile(rb"\xff\xd8\xff"), FileType.JPEG),
@@ -110,15 +129,20 @@ _OFFICE_MEMBERS: tuple[tuple[str, bytes, FileType], ...] = (
 _ZIP_MIMETYPES: tuple[tuple[bytes, FileType], ...] = (
     (b"application/vnd.oasis.opendocument.text", FileType.ODT),
     (b"application/vnd.oasis.opendocument.spreadsheet", FileType.ODS),
+    (b"application/vnd.oasis.opendocument.presentation", FileType.ODP),
     (b"application/epub", FileType.EPUB),
 )
 _ZIP_KINDS: tuple[tuple[str, str], ...] = (
     ("xl/workbook.bin", "a binary Excel workbook (.xlsb)"),
     ("ppt/", "a PowerPoint file without slides"),
     ("visio/", "a Visio drawing"),
+    ("Index/Document.iwa", "a document of Pages, Numbers or Keynote (export it as PDF)"),
 )
 """What else Office packs into ZIP containers, by a member."""
-_ZIP_SIGNS = frozenset({"[Content_Types].xml", "_rels/.rels", "mimetype", "META-INF/manifest.xml"})
+_ZIP_SIGNS = frozenset(
+    {"[Content_Types].xml", "_rels/.rels", "mimetype", "META-INF/manifest.xml"}
+    | {"Index/Document.iwa"}
+)
 """Members that only containers of documents have; their parts alone are nothing to read."""
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 """Of an archive with members, and of one without."""
@@ -136,10 +160,14 @@ _TAR_MARK, _TAR_MARK_AT = b"ustar", 257
 _HTML_NAMES = frozenset({".html", ".htm", ".xhtml", ".shtml"})
 _PREAMBLE = re.compile(r"\A(?:\s+|<\?xml[^>]*>|<!--.*?-->)*", re.DOTALL)
 _HTML_START = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_SVG_START = re.compile(r"(?:<!DOCTYPE\s+svg\b[^>]*>\s*(?:<!--.*?-->\s*)*)?<svg\b", re.DOTALL)
 _HTML_TAG = re.compile(
     r"</?(?:html|head|body|title|div|p|span|a|h[1-6]|table|tr|td|ul|ol|li|br|pre|section|article)"
     r"\b[^<>]*>",
     re.IGNORECASE,
+)
+_SUBTITLES_START = re.compile(
+    r"\s*(?:WEBVTT\b[^\n]*(?:\n|\Z)|\d+[ \t]*\n\d+:\d\d:\d\d[,.]\d{3}[ \t]+-->)"
 )
 _TEXT_NAMES = {
     **dict.fromkeys((".md", ".markdown", ".mdown", ".mkd", ".mdx"), FileType.MARKDOWN),
@@ -150,11 +178,13 @@ _TEXT_NAMES = {
 }
 """Kinds of text that any text can be."""
 _MAIL_NAMES = frozenset({".eml", ".p7s"})
-_NEXT_MAIL = re.compile(rb"\n\r?\nFrom \S+ [^\r\n]* \d{4}\r?\n[!-9;-~]+:")
+MESSAGE_START = re.compile(rb"\n\r?\nFrom \S+ [^\r\n]* \d{4}\r?\n[!-9;-~]+:")
+"""Where another message begins in a mailbox."""
 _MAIL_FIELDS = frozenset({"from", "to", "subject", "date", "received", "message-id"})
 _JSON_LINES_NAMES = frozenset({".jsonl", ".ndjson"})
 _JSON_NAMES = frozenset({".json", ".geojson"})
 _JSON_START = re.compile(r"""\s*(?:\{\s*(?:"|\})|\[\s*(?:[\[{"\]\d-]|true|false|null))""")
+_NOTEBOOK = re.compile(r'\A\s*\{\s*"cells"\s*:\s*\[\s*\{[^{}]*"cell_type"\s*:')
 _XML_ELEMENT = re.compile(r"<[A-Za-z_!]")
 _XML_START = re.compile(r"\A\s*<\?xml\b")
 _MAIL_HEADER = re.compile(r"\A(?:From .*\n)?(?:[!-9;-~]+:.*\n(?:[ \t].*\n)*)+", re.MULTILINE)
@@ -192,6 +222,7 @@ def detect(data: bytes, name: str) -> FileType:
         return FileType.RTF
     if picture := next((kind for start, kind in _PICTURES if start.match(data)), None):
         return picture
+    _refuse_secrets(data)
     _refuse_signatures(data)
     if not _is_text(data):
         raise _unsupported("binary data of an unknown kind")
@@ -294,6 +325,18 @@ def _ole_streams(data: bytes) -> set[str]:
         return {name.lower() for name in names if f"{name}\0".encode("utf-16-le") in data}
 
 
+def _refuse_secrets(data: bytes) -> None:
+    """Refuse what only its recipient can read, or can unpack."""
+    cms = _SIGNED.match(data)
+    if (cms and cms[1] == b"\x03") or data.lstrip().startswith(_PGP):
+        raise PermanentError(
+            ErrorKind.ENCRYPTED,
+            "the message is encrypted for its recipient; save what your mail program shows of it",
+        )
+    if cms:
+        raise _unsupported("a signed message (save what your mail program shows of it)")
+
+
 def _refuse_signatures(data: bytes) -> None:
     for offset, signature, what in _SIGNATURES:
         if data.startswith(signature, offset):
@@ -316,12 +359,15 @@ def _detect_among_texts(data: bytes, suffix: str) -> FileType:
     start = _PREAMBLE.sub("", text, count=1)
     if _HTML_START.match(start):
         return FileType.HTML
+    if _SVG_START.match(start):
+        return FileType.SVG
     if _XML_START.match(text) or (suffix == ".xml" and _XML_ELEMENT.match(start)):
         return FileType.XML
     if _is_mail(text, suffix):
-        if text.startswith("From ") and _NEXT_MAIL.search(data):
-            raise _unsupported("a mailbox of several messages")
-        return FileType.EML
+        is_mailbox = text.startswith("From ") and MESSAGE_START.search(data)
+        return FileType.MBOX if is_mailbox else FileType.EML
+    if _SUBTITLES_START.match(text):
+        return FileType.SUBTITLES
     if suffix in _TEXT_NAMES:
         return _TEXT_NAMES[suffix]
     if file_type := _json_type(data, text, suffix):
@@ -339,7 +385,9 @@ def _is_mail(text: str, suffix: str) -> bool:
     if header is None:
         return False
     names = set(re.findall(r"^([!-9;-~]+):", header[0].lower(), re.MULTILINE))
-    return "mime-version" in names or (suffix in _MAIL_NAMES and bool(names & _MAIL_FIELDS))
+    if "mime-version" in names or (text.startswith("From ") and len(names & _MAIL_FIELDS) > 1):
+        return True
+    return suffix in _MAIL_NAMES and bool(names & _MAIL_FIELDS)
 
 
 def _json_type(data: bytes, text: str, suffix: str) -> FileType | None:
@@ -351,6 +399,8 @@ def _json_type(data: bytes, text: str, suffix: str) -> FileType | None:
         return FileType.JSON_LINES
     if suffix in _JSON_LINES_NAMES:
         return FileType.JSON_LINES
+    if _NOTEBOOK.search(text) or (suffix == ".ipynb" and _is_json(decode(data))):
+        return FileType.NOTEBOOK
     return FileType.JSON if suffix in _JSON_NAMES or _is_json(decode(data)) else None
 
 

@@ -51,7 +51,7 @@ def parse_eml(data: bytes) -> ParsedDocument:
     for part in parts:
         if _is_body(part):
             html += _add_body(part, builder, picture)
-        elif part.get_content_type() not in _SIGNATURES:
+        elif part.get_content_type() not in _SIGNATURES and not _is_of_page(part):
             others.append(part)
     files = [_file(part) for part in others if not _is_shown(part, html)]
     add_names(((file.name, file.media_type) for file in files), builder)
@@ -99,9 +99,14 @@ def _richest(forms: list[Message]) -> Message:
 def _is_body(part: Message) -> bool:
     if part.get_content_maintype() != "text" or part.is_multipart():
         return part.get_content_maintype() == "multipart"  # declared as such, without any part
-    if part.get_content_type() in _OF_PAGES:
+    if _is_of_page(part):
         return False
     return part.get_content_disposition() != "attachment" and part.get_filename() is None
+
+
+def _is_of_page(part: Message) -> bool:
+    """Whether the part belongs to a saved web page, and says nothing by itself."""
+    return part.get_content_type() in _OF_PAGES and part.get_content_disposition() != "attachment"
 
 
 def _pictures(parts: Iterable[Message]) -> dict[str, Callable[[], bytes]]:

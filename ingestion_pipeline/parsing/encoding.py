@@ -32,6 +32,14 @@ _SUPERSETS = {
 }
 _ALIASES = {"x-sjis": "cp932", "windows-31j": "cp932", "ks_c_5601-1987": "cp949", "x-gbk": "gbk"}
 
+_NOT_WRITTEN = [
+    *("shift_jis_2004", "shift_jisx0213", "euc_jis_2004", "euc_jisx0213", "johab", "hz", "utf_7"),
+    *("utf_16_le", "utf_16_be", "mac_roman", "mac_iceland", "mac_turkish", "mac_latin2"),
+    *("mac_greek", "mac_cyrillic"),
+]
+"""What nearly nobody writes, or is told by other means, and fits nearly anything."""
+_HANGUL = re.compile("[\uac00-\ud7a3]")
+_HAN = re.compile("[\u3400-\u9fff]")
 _WESTERN_LETTERS = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüßœÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŸ")
 _WESTERN_SIGNS = frozenset(
     "«»“”\u2018\u2019„\u201a\u2039\u203a\u2013—…•€£§©®™°±·\xd7½¼¾²¡¿ªº\xa0\xad"
@@ -135,8 +143,17 @@ def _guess_legacy(sample: bytes) -> str:
         return "cp1252"
     from charset_normalizer import from_bytes
 
-    best = from_bytes(sample).best()
-    return _SUPERSETS.get(best.encoding, best.encoding) if best else "cp1252"
+    found = list(from_bytes(sample, cp_exclusion=_NOT_WRITTEN))
+    if not found:
+        return "cp1252"
+    as_likely = [each for each in found if each.chaos == found[0].chaos]
+    best = next((each for each in as_likely if not _is_mixed_korean(str(each))), found[0])
+    return _SUPERSETS.get(best.encoding, best.encoding)
+
+
+def _is_mixed_korean(text: str) -> bool:
+    """Whether Chinese characters stand where Korean is read: short Chinese in the wrong code."""
+    return bool(_HANGUL.search(text)) and bool(_HAN.search(text))
 
 
 def _looks_western(sample: bytes) -> bool:

@@ -22,14 +22,18 @@ from ingestion_pipeline.parsing.image import FORMATS, parse_image
 from ingestion_pipeline.parsing.json import parse_json, parse_json_lines
 from ingestion_pipeline.parsing.legacy_office import parse_doc, parse_ppt
 from ingestion_pipeline.parsing.markdown import parse_markdown
+from ingestion_pipeline.parsing.mbox import parse_mbox
 from ingestion_pipeline.parsing.msg import parse_msg
-from ingestion_pipeline.parsing.odf import parse_ods, parse_odt
+from ingestion_pipeline.parsing.notebook import parse_notebook
+from ingestion_pipeline.parsing.odf import parse_odp, parse_ods, parse_odt
 from ingestion_pipeline.parsing.org import parse_org
 from ingestion_pipeline.parsing.pdf import parse_pdf
 from ingestion_pipeline.parsing.plain_text import parse_plain_text
 from ingestion_pipeline.parsing.pptx import parse_pptx
 from ingestion_pipeline.parsing.rst import parse_rst
 from ingestion_pipeline.parsing.rtf import parse_rtf
+from ingestion_pipeline.parsing.subtitles import parse_subtitles
+from ingestion_pipeline.parsing.svg import parse_svg
 from ingestion_pipeline.parsing.tar import parse_gzip, parse_tar
 from ingestion_pipeline.parsing.xls import parse_xls
 from ingestion_pipeline.parsing.xlsx import parse_xlsx
@@ -55,15 +59,20 @@ PARSERS: Mapping[FileType, Parser] = MappingProxyType(
         FileType.XLSX: parse_xlsx,
         FileType.XLS: parse_xls,
         FileType.ODS: parse_ods,
+        FileType.ODP: parse_odp,
         FileType.CSV: parse_csv,
         FileType.TSV: parse_tsv,
         FileType.EPUB: parse_epub,
         FileType.EML: parse_eml,
         FileType.MSG: parse_msg,
+        FileType.MBOX: parse_mbox,
+        FileType.SUBTITLES: parse_subtitles,
+        FileType.SVG: parse_svg,
         FileType.TAR: parse_tar,
         FileType.XML: parse_xml,
         FileType.JSON: parse_json,
         FileType.JSON_LINES: parse_json_lines,
+        FileType.NOTEBOOK: parse_notebook,
         FileType.RST: parse_rst,
         FileType.ORG: parse_org,
         **{picture: partial(parse_image, file_type=picture) for picture in FORMATS},
@@ -92,6 +101,10 @@ def parse(data: bytes, name: str, password: str | None = None) -> ParsedDocument
         document = _read(detect(data, name), data, name, password)
     except (IngestError, MemoryError):
         raise
+    except RecursionError as error:
+        raise PermanentError(
+            ErrorKind.BROKEN, "the file is nested deeper than any document; flatten it and retry"
+        ) from error
     except Exception as error:
         reason = one_line(f"{type(error).__name__}: {error}")[:_LONGEST_REASON]
         raise PermanentError(

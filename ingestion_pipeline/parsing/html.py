@@ -8,7 +8,7 @@ page's own header and footer, unless nothing would be left.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.model.elements import ElementCategory, ParsedDocument
@@ -52,6 +52,7 @@ _HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re
 _WHITE_SPACE = re.compile("[ \t\n\r\f\xa0]+")
 _LONGEST_CELL = 2000
 """Characters; a table with a longer cell arranges the page and holds no data."""
+_OF_ROWS = frozenset({"thead", "tbody", "tfoot", "form"})
 _LONGEST_VALUE = 100
 """Characters; cells of a single row that are no longer are a name and its value."""
 _OF_A_PAGE = ("ul", "ol", "dl", "hr", "form", "blockquote", "pre")
@@ -245,11 +246,7 @@ def _data_rows(table: _Element) -> list[list[Cell]] | None:
     """
     if table.get("role") in ("presentation", "none"):
         return None
-    rows = [
-        list(row.iterchildren("td", "th"))
-        for row in table.iterdescendants("tr")
-        if next(row.iterancestors("table")) is table
-    ]
+    rows = [list(row.iterchildren("td", "th")) for row in _rows(table)]
     cells = [cell for row in rows for cell in row]
     named = any(cell.tag == "th" for cell in cells)
     if next(table.iterdescendants(*_HEADINGS), None) is not None:
@@ -265,6 +262,15 @@ def _data_rows(table: _Element) -> list[list[Cell]] | None:
     if longest > _LONGEST_CELL or (max(map(len, rows)) < 2 and not named):
         return None
     return found
+
+
+def _rows(table: _Element) -> Iterator[_Element]:
+    """Yield the rows of a table, without those of tables within it."""
+    for child in table:
+        if child.tag == "tr":
+            yield child
+        elif child.tag in _OF_ROWS:
+            yield from child.iterchildren("tr")
 
 
 def _arranges(cell: _Element) -> bool:

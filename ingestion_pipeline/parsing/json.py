@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.elements import ElementCategory, ParsedDocument
@@ -15,6 +18,10 @@ from ingestion_pipeline.parsing.row_tables import add_sheet
 
 _LONGEST_CELL = 200
 """Characters; a longer text is a paragraph, not a value."""
+_ELEMENT = frozenset({"type", "element_id", "text", "metadata"})
+_KNOWN = frozenset({"ListItem", "CodeSnippet"})
+_NO_TEXT = frozenset({"Header", "Footer", "PageNumber", "PageBreak"})
+_BLANK = re.compile(r"[\s\x1e]*")
 _NAMES = ("title", "name", "heading", "label")
 """Keys whose value names the object."""
 _BODIES = frozenset({"text", "content", "body"})
@@ -24,12 +31,26 @@ _BODIES = frozenset({"text", "content", "body"})
 def parse_json(data: bytes) -> ParsedDocument:
     """Read a JSON document."""
     builder = DocumentBuilder()
-    _add(json.loads(decode(data).lstrip("\ufeff")), "", 1, builder)
+    values = list(_values(decode(data).lstrip("\ufeff")))
+    _add(values[0] if len(values) == 1 else values, "", 1, builder)
     return builder.document(FileType.JSON)
+
+
+def _values(text: str) -> Iterator[object]:
+    """Yield the values in a text, which are one, or several one after the other."""
+    decoder = json.JSONDecoder()
+    position = 0
+    while blank := _BLANK.match(text, position):
+        if blank.end() == len(text) and position:
+            return
+        value, position = decoder.raw_decode(text, blank.end())
+        yield value
 
 
 def parse_json_lines(data: bytes) -> ParsedDocument:
     """Read JSON Lines: one value a line; lines that are none are left out, with a warning.
+
+    Where no line is one, values may stand over several lines each.
 
     Raises:
         PermanentError: ``broken`` if no line is JSON.
@@ -45,7 +66,12 @@ def parse_json_lines(data: bytes) -> ParsedDocument:
         except ValueError:
             wrong.append(number)
     if not values:
-        raise PermanentError(ErrorKind.BROKEN, "no line is JSON; export the file again")
+        try:
+            return replace(parse_json(data), media_type=FileType.JSON_LINES)
+        except ValueError as error:
+            raise PermanentError(
+                ErrorKind.BROKEN, "no line is JSON; export the file again"
+            ) from error
     builder = DocumentBuilder()
     _add(values, "", 1, builder)
     warnings = [f"{len(wrong)} lines are no JSON, the first is line {wrong[0]}"] if wrong else []
@@ -84,6 +110,11 @@ def _add_object(
 def _add_list(values: Sequence[object], key: str, level: int, builder: DocumentBuilder) -> None:
     builder.heading(key, level)
     below = level + 1 if key else level
+    elements = [each for each in values if isinstance(each, dict) and each.keys() >= _ELEMENT]
+    if elements and len(elements) == len(values):
+        for element in elements:
+            _add_element(element, below, builder)
+        return
     if len(values) > 1 and all(isinstance(each, dict) for each in values):
         objects = [each for each in values if isinstance(each, dict)]
         if _are_rows(objects):
@@ -100,6 +131,20 @@ def _add_list(values: Sequence[object], key: str, level: int, builder: DocumentB
             _add(each, "", below, builder)
         else:
             builder.text(ElementCategory.LIST_ITEM, _text(each))
+
+
+def _add_element(element: Mapping[str, Any], level: int, builder: DocumentBuilder) -> None:
+    """Add an element of a document that the ``unstructured`` library has read."""
+    category, text, metadata = element["type"], _text(element["text"]), element["metadata"]
+    metadata = metadata if isinstance(metadata, dict) else {}
+    page, depth = metadata.get("page_number"), metadata.get("category_depth")
+    page = page if isinstance(page, int) else None
+    if category == ElementCategory.TITLE:
+        builder.heading(text, level + (depth if isinstance(depth, int) else 0), page)
+    elif category not in _NO_TEXT:
+        known = category in _KNOWN
+        narrative = ElementCategory.NARRATIVE_TEXT
+        builder.text(ElementCategory(category) if known else narrative, text, page)
 
 
 def _are_rows(objects: Sequence[Mapping[str, object]]) -> bool:

@@ -25,13 +25,18 @@ _FRONT_TITLE = re.compile(r"^title\s*[:=]\s*(.+?)\s*$", re.MULTILINE)
 
 def parse_markdown(data: bytes) -> ParsedDocument:
     """Read Markdown; front matter gives the title and is no text."""
+    source, title = _without_front_matter(clean(decode(data)))
+    builder = DocumentBuilder()
+    add_markdown(source, builder)
+    return builder.document(FileType.MARKDOWN, title=title)
+
+
+def add_markdown(source: str, builder: DocumentBuilder) -> None:
+    """Add what Markdown says."""
     from markdown_it import MarkdownIt
 
-    source, title = _without_front_matter(clean(decode(data)))
     markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    builder = DocumentBuilder()
     _add_blocks(markdown.parse(source), builder)
-    return builder.document(FileType.MARKDOWN, title=title)
 
 
 def _without_front_matter(source: str) -> tuple[str, str | None]:

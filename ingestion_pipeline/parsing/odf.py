@@ -1,4 +1,4 @@
-"""OpenDocument texts (.odt) and spreadsheets (.ods), read from their XML.
+"""OpenDocument texts (.odt), spreadsheets (.ods) and presentations (.odp), read from their XML.
 
 Read: body, tables, text boxes, notes, pictures, with tracked changes accepted; of spreadsheets,
 what cells show. Not read: page headers and footers, comments, hidden sheets, charts.
@@ -6,7 +6,7 @@ what cells show. Not read: page headers and footers, comments, hidden sheets, ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
@@ -26,6 +26,7 @@ _STYLE = f"{{{_OASIS}:style:1.0}}"
 _TEXT = f"{{{_OASIS}:text:1.0}}"
 _TABLE = f"{{{_OASIS}:table:1.0}}"
 _DRAW = f"{{{_OASIS}:drawing:1.0}}"
+_PRESENTATION = f"{{{_OASIS}:presentation:1.0}}"
 _SVG = f"{{{_OASIS}:svg-compatible:1.0}}"
 _XLINK = "{http://www.w3.org/1999/xlink}"
 _DC_TITLE = "{http://purl.org/dc/elements/1.1/}title"
@@ -40,6 +41,7 @@ _NOT_INLINE = frozenset(
 )
 _NO_CONTENT = frozenset(
     {f"{_TEXT}tracked-changes", f"{_OFFICE}forms", f"{_OFFICE}annotation"}
+    | {f"{_PRESENTATION}notes"}
     | {f"{_TEXT}{kind}-source" for kind in ("table-of-content", "alphabetical-index")}
 )
 _MOST_REPEATS = 1000
@@ -74,6 +76,17 @@ def parse_ods(data: bytes) -> ParsedDocument:
         add_sheet(_sheet_rows(sheet), builder, sheet.get(f"{_TABLE}name", ""))
     warnings = [f"hidden sheets were left out: {left_out}"] if left_out else []
     return builder.document(FileType.ODS, title=title, warnings=warnings)
+
+
+def parse_odp(data: bytes) -> ParsedDocument:
+    """Read a presentation: a slide is a page, its title a heading; notes follow it."""
+    with Archive(data) as archive:
+        content, title = _content(archive)
+        reader = _Reader(archive, set())
+        slides = content.findall(f"{_OFFICE}body/{_OFFICE}presentation/{_DRAW}page")
+        for page, slide in enumerate(slides, start=1):
+            reader.slide(slide, page)
+    return reader.builder.document(FileType.ODP, title=title, pages=len(slides))
 
 
 def _content(archive: Archive) -> tuple[_Element, str | None]:
@@ -114,10 +127,24 @@ class _Reader:
         self.title: str | None = None
         self._archive = archive
         self._titles = titles
+        self._page: int | None = None
+
+    def slide(self, slide: _Element, page: int) -> None:
+        """Add a slide: its title, what else is on it, and what its speaker notes."""
+        self._page = page
+        self.builder.end_headings()
+        shapes = list(slide)
+        for frame in shapes:
+            if frame.get(f"{_PRESENTATION}class") == "title":
+                self.builder.heading(_cell_text(frame), 1, page)
+        self.blocks([each for each in shapes if each.get(f"{_PRESENTATION}class") != "title"])
+        for notes in slide.iterfind(f"{_PRESENTATION}notes/{_FRAME}"):
+            if notes.get(f"{_PRESENTATION}class") == "notes":
+                self.blocks(notes)
 
     def blocks(
         self,
-        parent: _Element | None,
+        parent: Iterable[_Element] | None,
         category: ElementCategory = ElementCategory.NARRATIVE_TEXT,
     ) -> None:
         """Add what stands below ``parent``; its paragraphs are of ``category``."""
@@ -141,11 +168,11 @@ class _Reader:
             self.title = text
         if paragraph.tag == f"{_TEXT}h":
             level = paragraph.get(f"{_TEXT}outline-level", "1")
-            self.builder.heading(text, int(level))
+            self.builder.heading(text, int(level), self._page)
         elif is_title:
-            self.builder.heading(text, level=1)
+            self.builder.heading(text, 1, self._page)
         else:
-            self.builder.text(category, text)
+            self.builder.text(category, text, self._page)
         self._pictures(paragraph)
         for box in _outermost(paragraph, frozenset({_BOX, _NOTE})):
             self.blocks(box)
@@ -160,7 +187,8 @@ class _Reader:
             [
                 [_cell(cell, header=is_header) for cell in _cells(row)]
                 for row, is_header in _rows(table)
-            ]
+            ],
+            self._page,
         )
         self._pictures(table)
 
@@ -174,7 +202,7 @@ class _Reader:
         text = next(filter(None, map(frame.findtext, _SAID)), "")
         for image in frame.iterfind(f"{_DRAW}image"):
             part = image.get(f"{_XLINK}href", "").removeprefix("./")
-            if self.builder.picture(self._archive.read(part), text):
+            if self.builder.picture(self._archive.read(part), text, self._page):
                 return
 
 

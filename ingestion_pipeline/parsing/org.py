@@ -1,4 +1,4 @@
-"""Org (.org): headings, lists, tables, blocks of code; markup within a line stays as written."""
+"""Org (.org): headings, lists, tables, blocks of code; without the markup within a line."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ _ITEM = re.compile(r"\s*(?:[-+]|\d+[.)])\s+(?:\[[ X-]\]\s+)?(.*)")
 _RULE = re.compile(r"\s*\|-")
 _LINK = re.compile(r"\[\[(?:[^\[\]]+)\]\[([^\[\]]+)\]\]")
 _BARE_LINK = re.compile(r"\[\[([^\[\]]+)\]\]")
+_EMPHASIS = re.compile(r"(?<![\w*/=~+])([*/=~+])(?=\S)([^\n]{0,300}?\S)\1(?![\w*/=~+])")
+_FIXED = re.compile(r"\s*:(?: |$)")
 _CODE = frozenset({"src", "example"})
 _NO_CONTENT = frozenset({"comment", "export"})
 
@@ -103,12 +105,16 @@ class _Reader:
             self._switch(ElementCategory.TABLE)
             self._lines.append(line)
             return
+        if _FIXED.match(line):
+            self._switch(ElementCategory.CODE_SNIPPET)
+            self._lines.append(_FIXED.sub("", line, count=1))
+            return
         if item := _ITEM.match(line):
             self.flush()
             self._category = ElementCategory.LIST_ITEM
             self._lines.append(_plain(item[1]))
             return
-        if self._category is ElementCategory.TABLE:
+        if self._category in (ElementCategory.TABLE, ElementCategory.CODE_SNIPPET):
             self.flush()
         if self._category is ElementCategory.LIST_ITEM and not line.startswith((" ", "\t")):
             self.flush()
@@ -136,4 +142,5 @@ def _cells(line: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return _BARE_LINK.sub(r"\1", _LINK.sub(r"\1", text))
+    text = _BARE_LINK.sub(r"\1", _LINK.sub(r"\1", text))
+    return _EMPHASIS.sub(r"\2", text)

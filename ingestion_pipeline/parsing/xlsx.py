@@ -56,7 +56,15 @@ def parse_xlsx(data: bytes) -> ParsedDocument:
         core = archive.xml("docProps/core.xml")
     title = core.findtext(_DC_TITLE) if core is not None else None
     warnings = [f"hidden sheets were left out: {hidden}"] if hidden else []
-    return builder.document(FileType.XLSX, title=title, warnings=warnings)
+    if reader.without_value:
+        warnings.append(
+            f"{reader.without_value} formulas have no value; open the workbook in a spreadsheet "
+            "program, save it and hand it in again"
+        )
+    document = builder.document(FileType.XLSX, title=title, warnings=warnings)
+    if reader.without_value and not any(each.level is None for each in document.elements):
+        raise PermanentError(ErrorKind.EMPTY, f"the workbook holds no text: {warnings[-1]}")
+    return document
 
 
 def _relation(sheet: _Element) -> str:
@@ -123,10 +131,17 @@ class _Reader:
         self._strings = strings
         self._formats = formats
         self._since_1904 = since_1904
+        self.without_value = 0
+        """Formulas that nobody has computed yet."""
 
     def rows(self, archive: Archive, part: str) -> Iterator[list[str]]:
-        """Yield the texts of each row."""
+        """Yield the texts of each row, an empty one for those that are not there."""
+        last = 0
         for row in _each(archive, part, "row"):
+            number = int(row.get("r") or last + 1)
+            if number > last + 1:
+                yield []
+            last = number
             texts: list[str] = []
             for cell in row:
                 column = _column(cell.get("r", ""), len(texts))
@@ -139,6 +154,8 @@ class _Reader:
         if kind == "inlineStr":
             return _text(cell)
         value = next((each.text or "" for each in cell if each.tag.endswith("}v")), "")
+        if not value and cell.find("{*}f") is not None:
+            self.without_value += 1
         if kind == "s":
             return self._strings[int(value)] if value else ""
         if kind == "b":

@@ -6,6 +6,7 @@ elements of single values are lines of name and value. Attributes count where th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from ingestion_pipeline.parsing.builder import DocumentBuilder
 from ingestion_pipeline.parsing.cleaning import one_line
 from ingestion_pipeline.parsing.detection import FileType
 from ingestion_pipeline.parsing.encoding import decode, marked_encoding, unmarked_wide_encoding
+from ingestion_pipeline.parsing.html import add_html
 from ingestion_pipeline.parsing.row_tables import add_sheet
 
 if TYPE_CHECKING:
@@ -28,17 +30,28 @@ _ITEMS = frozenset({"item", "listitem", "li"})
 _CODE = frozenset({"programlisting", "screen", "code", "pre", "literallayout", "listing"})
 _PROSE = frozenset({"p", "para", "simpara", "paragraph"}) | _ITEMS | _CODE
 """What is never a value of a record."""
+_HTML = re.compile(r"<(?:p|div|br|ul|ol|table|h[1-6]|a|b|strong|em|i|span|img)\b[^<>]*>")
+"""In text: a page within the document, as feeds have it."""
 _LONGEST_CELL = 200
 """Characters; a longer text is a paragraph, not a value."""
 _NOT_SHOWN = ("{http://www.w3.org/2001/XMLSchema-instance}", "{http://www.w3.org/XML/1998")
 
 
 def parse_xml(data: bytes) -> ParsedDocument:
-    """Read a document; its schema, style sheet and entities are of no account."""
-    root = xml_root(_source(data))
+    """Read a document; its schema, its style sheet and entities from outside are of no account."""
+    root = _root(_source(data))
     builder = DocumentBuilder()
     _add(root, 1, builder)
     return builder.document(FileType.XML)
+
+
+def _root(source: bytes) -> _Element:
+    from lxml import etree
+
+    try:
+        return xml_root(source, own_entities=True)
+    except etree.XMLSyntaxError:  # also for an entity from outside, which then stays as written
+        return xml_root(source)
 
 
 def _source(data: bytes) -> bytes:
@@ -83,6 +96,9 @@ def _add_text(element: _Element, builder: DocumentBuilder) -> None:
     parent = element.getparent()
     is_item = name in _ITEMS or (parent is not None and _name(parent) in _ITEMS)
     category = ElementCategory.LIST_ITEM if is_item else ElementCategory.NARRATIVE_TEXT
+    if not len(element) and _HTML.search(element.text or ""):
+        add_html(element.text or "", builder)
+        return
     builder.text(category, _text(element) or "\n".join(_attributes(element)))
 
 
@@ -108,7 +124,8 @@ def _is_record(children: Sequence[_Element]) -> bool:
 
 
 def _is_value(element: _Element) -> bool:
-    return not len(element) and len(element.text or "") <= _LONGEST_CELL
+    text = element.text or ""
+    return not len(element) and len(text) <= _LONGEST_CELL and not _HTML.search(text)
 
 
 def _table(elements: Sequence[_Element]) -> list[list[str]]:

@@ -111,3 +111,29 @@ def test_a_question_without_answer_stays_with_the_answer_before() -> None:
 def test_the_first_row_that_a_long_sheet_repeats_counts_once() -> None:
     pieces = [table("Who? | Me.\nWhen? | Now."), table("Who? | Me.\nWhere? | Here.")]
     assert len(texts_of(*pieces, kind=ParserKind.QA)) == 3
+
+
+def test_lines_that_end_in_a_question_mark_are_questions() -> None:
+    found = texts_of(
+        paragraph("Welcome."),
+        paragraph("1. How do I pay?\nBy card."),
+        paragraph("2. Where are you?"),
+        paragraph("In Oslo."),
+        paragraph("Is that far?"),
+        paragraph("怎么办？"),
+        paragraph("等一下。"),
+        kind=ParserKind.QA,
+    )
+    assert found == [
+        "Welcome.",
+        "Question: How do I pay?\nAnswer: By card.",
+        "Question: Where are you?\nAnswer: In Oslo.",
+        "问题：Is that far? 怎么办？\n回答：等一下。",
+    ]
+
+
+def test_one_question_below_a_heading_is_part_of_the_answer() -> None:
+    (found,) = texts_of(
+        title("Paying"), paragraph("How?"), paragraph("By card."), kind=ParserKind.QA
+    )
+    assert found.startswith("Question: Paying\nAnswer: How?")

@@ -1,6 +1,8 @@
 # ruff: noqa: RUF001 - full-width punctuation is meant
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ingestion_pipeline.chunking.rows import tags_in
@@ -93,3 +95,9 @@ class TestTags:
     )
     def test_tags_are_separated_by_commas(self, cell: str, tags: tuple[str, ...]) -> None:
         assert tags_in(cell) == tags
+
+
+def test_a_row_names_its_columns_by_all_rows_of_the_header() -> None:
+    html = "<tr><th>A</th><th></th></tr><tr><th>b</th><th>c</th></tr><tr><td>1</td><td>2</td></tr>"
+    element = replace(table("A\nb | c\n1 | 2\n3 | 4"), html=html)
+    assert texts_of(element, kind=ParserKind.TABLE) == ["A b: 1; A c: 2", "A b: 3; A c: 4"]

@@ -51,3 +51,23 @@ def test_the_first_row_is_a_header_if_it_names_the_columns(
     found = header(element)
     assert (found is not None) == has_header
     assert found is None or element.text[found.start : found.end] == element.text.split("\n")[0]
+
+
+def test_several_header_rows_are_one_that_names_each_column() -> None:
+    element = table(
+        "Region | Sales |  | Costs\n | 2022 | 2023 | 2022\nNorth | 1 | 2 | 3",
+        "<table><tr><th>Region</th><th>Sales</th><th></th><th>Costs</th></tr><tr><th></th>"
+        "<th>2022</th><th>2023</th><th>2022</th></tr><tr><td>North</td></tr></table>",
+    )
+    found = header(element)
+    assert found is not None
+    assert found.texts == ["Region", "Sales 2022", "Sales 2023", "Costs 2022"]
+    assert element.text[found.end :] == "\nNorth | 1 | 2 | 3"
+
+
+def test_a_row_that_a_header_cell_begins_is_no_header() -> None:
+    found = header(
+        table("A | B\nx | 1", "<tr><th>A</th><th>B</th></tr><tr><th>x</th><td>1</td></tr>")
+    )
+    assert found is not None
+    assert found.texts == ["A", "B"]

@@ -100,6 +100,31 @@ The committee approves
 #+END_SRC
 """
 
+NOTEBOOK = b"""{"cells": [
+{"cell_type": "markdown", "metadata": {}, "source": ["# Travel\\n", "What cities cost.\\n"]},
+{"cell_type": "code", "metadata": {}, "source": "print(rates)", "execution_count": 1,
+ "outputs": [{"output_type": "stream", "name": "stdout", "text": ["Oslo 120\\n"]}]}],
+"metadata": {"kernelspec": {"name": "python3"}}, "nbformat": 4, "nbformat_minor": 5}"""
+
+SVG = b"""<?xml version="1.0"?>
+<svg xmlns="http://www.w3.org/2000/svg"><title>Rates</title><path d="M0 0"/>
+<text>Oslo <tspan>120</tspan></text></svg>"""
+
+MBOX = b"""From a@example.com Mon Jan  1 00:00:00 2024
+From: a@example.com
+Subject: Travel
+
+Hello.
+
+>From here on.
+
+From c@example.com Tue Jan  2 00:00:00 2024
+From: c@example.com
+Subject: Re: Travel
+
+From me, too.
+"""
+
 EML = b"""Received: by a
 \tfor b
 MIME-Version: 1.0
@@ -181,12 +206,13 @@ _ODF = "urn:oasis:names:tc:opendocument:xmlns"
 ODF_XML = (
     f'<office:document-content xmlns:office="{_ODF}:office:1.0" xmlns:text="{_ODF}:text:1.0" '
     f'xmlns:table="{_ODF}:table:1.0" xmlns:style="{_ODF}:style:1.0" '
-    f'xmlns:draw="{_ODF}:drawing:1.0">{{body}}</office:document-content>'
+    f'xmlns:draw="{_ODF}:drawing:1.0" xmlns:presentation="{_ODF}:presentation:1.0">'
+    "{body}</office:document-content>"
 )
 
 
 def odf(kind: str, body: str, styles: str = "") -> bytes:
-    """Return an OpenDocument file; ``kind`` is "text" or "spreadsheet"."""
+    """Return an OpenDocument file; ``kind`` is "text", "spreadsheet" or "presentation"."""
     content = (
         f"<office:automatic-styles>{styles}</office:automatic-styles>"
         f"<office:body><office:{kind}>{body}</office:{kind}></office:body>"
@@ -223,6 +249,23 @@ def handbook_odt() -> bytes:
         + _odf_row("Oslo", "120")
         + "</table:table>",
         '<style:style style:name="P1" style:parent-style-name="Title"/>',
+    )
+
+
+def handbook_odp() -> bytes:
+    """Return two slides: one whose title comes last, with notes, and one with a table."""
+    box = "<draw:frame{}><draw:text-box>{}</draw:text-box></draw:frame>".format
+    item = "<text:list><text:list-item><text:p>Keep receipts</text:p></text:list-item></text:list>"
+    rows = _odf_row("City", "Rate") + _odf_row("Oslo", "120")
+    return odf(
+        "presentation",
+        f"<draw:page>{box('', item)}"
+        + box(' presentation:class="title"', "<text:p>Travel</text:p>")
+        + "<presentation:notes>"
+        + box(' presentation:class="notes"', "<text:p>Say it twice.</text:p>")
+        + "</presentation:notes></draw:page>"
+        f"<draw:page>{box('', '<text:p>No title here</text:p>')}"
+        f"<draw:frame><table:table>{rows}</table:table></draw:frame></draw:page>",
     )
 
 
@@ -347,11 +390,15 @@ ALL_FORMATS: dict[str, Callable[[], bytes]] = EVERY_FORMAT | {
     "handbook.rst": lambda: RST,
     "handbook.org": lambda: ORG,
     "handbook.eml": lambda: EML,
+    "handbook.mbox": lambda: MBOX,
+    "handbook.svg": lambda: SVG,
+    "handbook.ipynb": lambda: NOTEBOOK,
     "handbook.xlsx": handbook_xlsx,
     "handbook.xls": handbook_xls,
     "handbook.pptx": handbook_pptx,
     "handbook.odt": handbook_odt,
     "handbook.ods": handbook_ods,
+    "handbook.odp": handbook_odp,
     "handbook.epub": handbook_epub,
     "handbook.doc": handbook_doc,
     "handbook.ppt": handbook_ppt,

@@ -78,3 +78,8 @@ def test_large_tables_have_no_html() -> None:
     line = b",".join([b"x" * 3000] * 3) + b"\n"
     document = parse(line * (_LARGEST_WITH_HTML // len(line) + 1), "a.csv")
     assert all(table.html is None for table in document.elements)
+
+
+def test_the_line_that_tells_excel_the_delimiter_is_no_row() -> None:
+    document = parse(b"sep=;\r\nName;Price\r\nTea;1,50\r\n", "a.csv")
+    assert document.text == "Name | Price\nTea | 1,50"

@@ -24,9 +24,13 @@ from ingestion_pipeline_tests.parsing.ole_samples import ole
         ("handbook.pptx", FileType.PPTX),
         ("handbook.odt", FileType.ODT),
         ("handbook.ods", FileType.ODS),
+        ("handbook.odp", FileType.ODP),
         ("handbook.epub", FileType.EPUB),
         ("handbook.rtf", FileType.RTF),
         ("handbook.eml", FileType.EML),
+        ("handbook.mbox", FileType.MBOX),
+        ("handbook.svg", FileType.SVG),
+        ("handbook.ipynb", FileType.NOTEBOOK),
         ("handbook.xml", FileType.XML),
         ("handbook.json", FileType.JSON),
         ("handbook.jsonl", FileType.JSON_LINES),
@@ -89,7 +93,6 @@ def test_the_name_is_a_hint_among_kinds_of_text(text: str, name: str, file_type:
             ),
             "OpenDocument",
         ),
-        (b"From a 1 2025\nMIME-Version: 1.0\n\nx\n\nFrom c 2 2025\nTo: b\n\ny", "mailbox"),
         (samples.zipped({"[Content_Types].xml": "<x/>", "xl/theme.xml": "x"}), "ZIP container"),
         (ole({"VisioDocument": b"x"}), "OLE"),
         (random.Random(1).randbytes(4000), "binary"),
@@ -142,3 +145,36 @@ def test_what_lies_deeper_in_a_container_does_not_decide() -> None:
 def test_a_damaged_container_is_known_by_the_names_in_it() -> None:
     data = ole({"PowerPoint Document": b"x"})
     assert detect(data[:30] + b"\xff" * 6 + data[36:], "a") is FileType.PPT
+
+
+CMS = b"0\x82\x01\x00\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        CMS + b"\x03" + bytes(100),
+        b"-----BEGIN PGP MESSAGE-----\n\nhQEM\n-----END PGP MESSAGE-----\n",
+    ],
+)
+def test_a_message_that_only_its_recipient_can_read_is_encrypted(data: bytes) -> None:
+    with pytest.raises(PermanentError, match="encrypted for its recipient") as raised:
+        detect(data, "smime.p7m")
+    assert raised.value.kind is ErrorKind.ENCRYPTED
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (CMS + b"\x02" + bytes(100), "a signed message"),
+        (b"\x78\x9f\x3e\x22" + b"\1\0" * 100, "winmail.dat"),
+        (b"ITSF" + bytes(100), "help file"),
+        (bytes(60) + b"BOOKMOBI" + bytes(100), "Kindle"),
+        (b"P6\n640 160\n255\n" + b"\xff" * 999, "PPM"),
+        (samples.zipped({"Index/Document.iwa": "x", "preview.jpg": "x"}), "Pages"),
+    ],
+)
+def test_what_cannot_be_read_is_called_by_its_name(data: bytes, what: str) -> None:
+    with pytest.raises(PermanentError, match=what) as raised:
+        detect(data, "a")
+    assert raised.value.kind is ErrorKind.UNSUPPORTED

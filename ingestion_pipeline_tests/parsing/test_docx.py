@@ -140,3 +140,78 @@ def test_entities_do_not_multiply() -> None:
     with pytest.raises(PermanentError) as raised:
         parse(data, "a.docx")
     assert raised.value.kind is ErrorKind.BROKEN
+
+
+def run(text: str, properties: str = "") -> str:
+    return f"<w:p><w:r><w:rPr>{properties}</w:rPr><w:t>{text}</w:t></w:r></w:p>"
+
+
+ITEM = run("Item", "<w:b/>").replace(
+    "<w:r>", '<w:pPr><w:numPr><w:numId w:val="1"/></w:numPr></w:pPr><w:r>'
+)
+PROSE = run("The committee approves every journey, at length and with care for everybody.")
+
+
+def test_lines_in_bold_or_large_type_are_headings_where_no_style_says_which_are() -> None:
+    document = parse_body(
+        run("Handbook", '<w:b/><w:sz w:val="40"/>')
+        + run("1. Travel", "<w:b/>")
+        + PROSE
+        + run("1.1 Receipts", "<w:b/>")
+        + PROSE
+        + run("2. Leave", "<w:b/>")
+        + PROSE * 3
+    )
+    titles = [(e.text, e.level, e.heading_path) for e in document.elements if e.level]
+    assert titles == [
+        ("Handbook", 1, ()),
+        ("1. Travel", 2, ("Handbook",)),
+        ("1.1 Receipts", 3, ("Handbook", "1. Travel")),
+        ("2. Leave", 2, ("Handbook",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        run("Never travel without receipts.", "<w:b/>") + PROSE * 2,
+        run("One", "<w:b/>") + run("Two", "<w:b/>") + PROSE,
+        run("Text", '<w:b w:val="0"/>') + PROSE * 2,
+        ITEM + PROSE * 2,
+    ],
+    ids=["sentence", "most of the text is bold", "not bold", "list item"],
+)
+def test_bold_type_alone_makes_no_heading(body: str) -> None:
+    assert all(element.level is None for element in parse_body(body).elements)
+
+
+def test_bold_lines_are_text_where_styles_say_what_headings_are() -> None:
+    document = docx.Document()
+    document.add_heading("Travel", 1)
+    document.add_paragraph().add_run("In bold").bold = True
+    document.add_paragraph("Some text.")
+    document.add_heading("Leave", 1)
+    document.add_paragraph("More text.")
+    parsed = parse(samples.save(document), "a.docx")
+    assert [element.level for element in parsed.elements] == [1, None, None, 1, None]
+
+
+def test_a_title_alone_does_not_say_which_lines_are_headings() -> None:
+    document = docx.Document()
+    document.add_heading("Handbook", 0)
+    document.add_paragraph().add_run("Travel").bold = True
+    document.add_paragraph("Some text.")
+    document.add_paragraph("More text.")
+    parsed = parse(samples.save(document), "a.docx")
+    assert [element.level for element in parsed.elements] == [1, 2, None, None]
+
+
+def test_hidden_text_is_left_out() -> None:
+    assert texts(parse_body(run("seen") + run("unseen", "<w:vanish/>"))) == ["seen"]
+
+
+def test_a_subtitle_is_no_list_item() -> None:
+    document = docx.Document()
+    document.add_paragraph("What it is about", style="Subtitle")
+    (element,) = parse(samples.save(document), "a.docx").elements
+    assert element.category is ElementCategory.NARRATIVE_TEXT

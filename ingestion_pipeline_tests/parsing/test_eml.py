@@ -121,3 +121,9 @@ def test_a_saved_web_page_is_its_text_without_what_it_is_made_of() -> None:
     document = parse(mixed(page, style, picture), "a.mht")
     assert texts(document) == ["Trip", "From: a@b", "Travel"]
     assert document.attachments == ()
+
+
+def test_styles_of_a_saved_page_are_no_attachments_although_it_does_not_name_them() -> None:
+    page = "Content-Type: text/html\n\n<h1>Travel</h1>"
+    style = "Content-Type: text/css\nContent-Location: cid:css-1@mhtml.example\n\np { color: red }"
+    assert parse(mixed(page, style), "a.mht").attachments == ()

@@ -64,3 +64,16 @@ def test_few_damaged_bytes_do_not_change_the_encoding() -> None:
 @given(st.binary())
 def test_any_bytes_give_text(data: bytes) -> None:
     assert isinstance(decode(data), str)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Это документ для проверки. Важные пункты ниже.", "koi8_r"),
+        ("你好，世界", "gbk"),  # noqa: RUF001
+        ("안녕하세요", "cp949"),
+        ("こんにちは", "cp932"),
+    ],
+)
+def test_short_texts_in_old_encodings_are_read(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding)) == text

@@ -89,3 +89,47 @@ def test_external_entities_are_not_resolved() -> None:
     )
     assert "before" in parse(page.encode(), "a.html").text
     assert "&x;" in parse(page.encode(), "a.html").text
+
+
+def test_paragraphs_in_a_list_item_are_items() -> None:
+    document = parse_body("<ul><li><p>one</p></li><li>two</li></ul><p>three</p>")
+    categories = [element.category for element in document.elements]
+    item = ElementCategory.LIST_ITEM
+    assert categories == [item, item, ElementCategory.NARRATIVE_TEXT]
+
+
+def test_what_sites_add_for_editing_and_screen_readers_is_no_text() -> None:
+    document = parse_body(
+        '<a class="skip-link sr-only" href="#m">Skip to main content</a>'
+        '<h2>History<span class="mw-editsection">[edit]</span></h2>'
+        '<h2>Use<a class="headerlink" href="#use">\u00b6</a></h2>'
+    )
+    assert texts(document) == ["History", "Use"]
+
+
+def test_a_name_and_its_value_in_one_row_are_a_table() -> None:
+    document = parse_body("<table><tr><td>Grade:</td><td>SNB22</td></tr></table>")
+    assert [(e.category, e.text) for e in document.elements] == [
+        (ElementCategory.TABLE, "Grade: | SNB22")
+    ]
+
+
+def test_one_row_of_long_cells_arranges_the_page() -> None:
+    document = parse_body(f"<table><tr><td>Menu</td><td>{'word ' * 40}</td></tr></table>")
+    assert [e.category for e in document.elements] == [ElementCategory.NARRATIVE_TEXT] * 2
+
+
+def test_cells_that_hold_lists_arrange_the_page() -> None:
+    document = parse_body(
+        "<table><tr><td><ul><li>Home</li><li>News</li></ul></td><td>Text</td></tr>"
+        "<tr><td>a</td><td>b</td></tr></table>"
+    )
+    assert texts(document) == ["Home", "News", "Text", "a", "b"]
+
+
+def test_a_table_in_a_cell_of_a_table_with_headers_is_text_of_that_cell() -> None:
+    document = parse_body(
+        "<table><tr><th>A</th><th>B</th></tr>"
+        "<tr><td>1</td><td><table><tr><td>x</td><td>y</td></tr></table></td></tr></table>"
+    )
+    assert texts(document) == ["A | B\n1 | x y"]

@@ -59,3 +59,32 @@ def test_broken_json_is_broken(data: bytes) -> None:
     with pytest.raises(PermanentError) as raised:
         parse(data, "a.json")
     assert raised.value.kind is ErrorKind.BROKEN
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_values_may_follow_each_other_over_several_lines(name: str) -> None:
+    document = parse(
+        b'{\n "city": "Oslo",\n "rate": 1\n}\n{\n "city": "Rome",\n "rate": 2\n}\n', name
+    )
+    assert document.text == "city | rate\nOslo | 1\nRome | 2"
+
+
+def test_stored_elements_are_the_document_that_they_were_read_from() -> None:
+    def element(kind: str, text: str, **metadata: object) -> dict[str, object]:
+        return {"type": kind, "element_id": text, "text": text, "metadata": metadata}
+
+    elements = [
+        element("Header", "Page 1"),
+        element("Title", "Travel", page_number=1),
+        element("Title", "Receipts", page_number=2, category_depth=1),
+        element("ListItem", "Keep them", page_number=2),
+        element("UncategorizedText", "120"),
+    ]
+    document = parse(json.dumps(elements).encode(), "a.json")
+    assert outline(document) == [
+        (TITLE, "Travel", ()),
+        (TITLE, "Receipts", ("Travel",)),
+        (ITEM, "Keep them", ("Travel", "Receipts")),
+        (TEXT, "120", ("Travel", "Receipts")),
+    ]
+    assert [each.page for each in document.elements] == [1, 2, 2, None]

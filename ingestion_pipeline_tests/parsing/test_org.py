@@ -33,3 +33,19 @@ def test_an_outline_becomes_typed_elements() -> None:
 
 def test_a_block_that_nobody_ends_is_kept() -> None:
     assert texts(parse(b"#+BEGIN_SRC sh\nls\n", "a.org")) == ["ls"]
+
+
+def test_markup_within_a_line_is_left_out() -> None:
+    source = "A *bold* and /slanted/ =code=, ~verbatim~; 2 * 3 * 4 and /usr/share/doc stay."
+    assert texts(parse(source.encode(), "a.org")) == [
+        "A bold and slanted code, verbatim; 2 * 3 * 4 and /usr/share/doc stay."
+    ]
+
+
+def test_lines_after_a_colon_are_as_they_stand() -> None:
+    document = parse(b"Text\n: fixed\n:   width\nMore", "a.org")
+    assert [(e.category, e.text) for e in document.elements] == [
+        (TEXT, "Text"),
+        (CODE, "fixed\n  width"),
+        (TEXT, "More"),
+    ]

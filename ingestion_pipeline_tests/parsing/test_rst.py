@@ -48,3 +48,33 @@ def test_no_directive_reads_a_file(directive: str, tmp_path: Path) -> None:
     source = f"Text.\n\n{directive.format(path=secret, uri=secret.as_uri())}\n"
     document = parse(source.encode(), "a.rst")
     assert outline(document) == [(TEXT, "Text.", ())]
+
+
+def test_what_sphinx_adds_is_the_text_that_it_holds() -> None:
+    source = """
+Travel
+======
+
+See :ref:`the rates <rates>`, :class:`~office.Receipt` and :doc:`leave`.
+
+.. versionadded:: 2.0
+
+.. seealso::
+   :class: wide
+
+   The *handbook*.
+
+   - Keep it
+
+.. toctree::
+   :maxdepth: 2
+
+   chapter-one
+"""
+    assert outline(parse(source.encode(), "a.rst")) == [
+        (TITLE, "Travel", ()),
+        (TEXT, "See the rates, Receipt and leave.", ("Travel",)),
+        (TEXT, "2.0", ("Travel",)),
+        (TEXT, "The handbook.", ("Travel",)),
+        (ITEM, "Keep it", ("Travel",)),
+    ]

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import io
+
+import openpyxl
 import pytest
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
@@ -129,3 +132,56 @@ def test_numbers_are_shown_by_their_format(value: float, code: str, text: str) -
 
 def test_days_may_be_counted_since_1904() -> None:
     assert shown(0, "yyyy-mm-dd", since_1904=True) == "1904-01-01"
+
+
+def rows_of(*rows: tuple[str | int | None, ...] | None) -> bytes:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row or ())
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def test_a_header_may_have_two_rows_and_years() -> None:
+    data = rows_of(
+        ("Region", "Sales", None, "Costs", None),
+        (None, 2022, 2023, 2022, 2023),
+        ("North", 1, 2, 3, 4),
+        ("South", 5, 6, 7, 8),
+    )
+    html = parse(data, "a.xlsx").elements[1].html
+    assert html is not None
+    assert html.count("<tr><th>") == 2
+    assert "<tr><td>North</td>" in html
+
+
+def test_years_in_rows_of_years_are_no_header() -> None:
+    html = parse(rows_of(("Ada", 1815, 1852), ("Emmy", 1882, 1935)), "a.xlsx").elements[1].html
+    assert html is not None
+    assert "<th>" not in html
+
+
+def test_below_an_empty_row_a_header_begins_another_table() -> None:
+    data = rows_of(
+        ("First",), ("City", "Rate"), ("Oslo", 120), None, ("Second",), ("Name", "Age"), ("Ada", 36)
+    )
+    assert outline(parse(data, "a.xlsx"))[1:] == [
+        (TEXT, "First", ("Sheet",)),
+        (TABLE, "City | Rate\nOslo | 120", ("Sheet",)),
+        (TEXT, "Second", ("Sheet",)),
+        (TABLE, "Name | Age\nAda | 36", ("Sheet",)),
+    ]
+
+
+def test_empty_rows_between_like_rows_part_no_table() -> None:
+    data = rows_of(("City", "Rate"), None, ("Oslo", 120), None, None, ("Rome", 98))
+    assert parse(data, "a.xlsx").elements[1].text == "City | Rate\nOslo | 120\nRome | 98"
+
+
+def test_formulas_that_nobody_computed_are_told_of() -> None:
+    document = parse(rows_of(("City", "Rate"), ("Oslo", "=1+1")), "a.xlsx")
+    assert document.warnings[0].startswith("1 formulas have no value; open the workbook")
+    with pytest.raises(PermanentError, match="formulas have no value") as raised:
+        parse(rows_of(("=1+1",)), "a.xlsx")
+    assert raised.value.kind is ErrorKind.EMPTY

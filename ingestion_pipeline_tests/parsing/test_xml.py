@@ -89,3 +89,25 @@ def test_what_is_not_well_formed_is_broken(source: str) -> None:
     with pytest.raises(PermanentError) as raised:
         parse(source.encode(), "a.xml")
     assert raised.value.kind is ErrorKind.BROKEN
+
+
+def test_entities_of_the_document_itself_are_read() -> None:
+    source = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY co "Company Ltd">]><a><p>We, &co;.</p></a>'
+    assert parse(source.encode(), "a.xml").text == "We, Company Ltd."
+
+
+def test_pages_within_a_feed_are_read_as_pages() -> None:
+    source = (
+        '<?xml version="1.0"?><rss><channel><title>News</title><item><title>First</title>'
+        "<description>&lt;p&gt;Body &lt;b&gt;one&lt;/b&gt;&lt;/p&gt;</description></item>"
+        "<item><title>Second</title><description><![CDATA[<ul><li>x</li><li>y</li></ul>]]>"
+        "</description></item></channel></rss>"
+    )
+    assert outline(parse(source.encode(), "a.xml")) == [
+        (TITLE, "News", ()),
+        (TITLE, "First", ("News",)),
+        (TEXT, "Body one", ("News", "First")),
+        (TITLE, "Second", ("News",)),
+        (ITEM, "x", ("News", "Second")),
+        (ITEM, "y", ("News", "Second")),
+    ]
