@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ingestion_pipeline_tests.cli.terminal import said
+from ingestion_pipeline_tests.files import files_with
 from ingestion_pipeline_tests.parsing.samples import handbook_pdf
 
 pytestmark = pytest.mark.xdist_group("cli")  # they share one folder
@@ -43,11 +44,6 @@ def ids_of_names(collection: str) -> dict[str, str]:
 def found_names(question: str, collection: str) -> set[str]:
     hits = value("search", question, "--collection", collection, "--mode", "text")
     return {hit["name"] for hit in hits}
-
-
-def files_with(word: str, folder: Path) -> list[Path]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return [path for path in files if word.encode() in path.read_bytes()]
 
 
 def test_a_batch_is_canceled_as_a_whole_and_only_once(folder: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ingestion_pipeline_tests.cli.terminal import Said, said
+from ingestion_pipeline_tests.files import files_with
 from ingestion_pipeline_tests.parsing.samples import chapter, handbook_pdf, pdf, scanned_page
 
 pytestmark = pytest.mark.xdist_group("cli")  # they share one folder
@@ -56,9 +57,8 @@ def asking(state: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 def canary(state: Path) -> Iterator[None]:
     """The password is in no file when a test has ended."""
     yield
-    files = [path for path in state.rglob("*") if path.is_file()]
-    assert len(files) > 10
-    assert [path for path in files if PASSWORD.encode() in path.read_bytes()] == []
+    assert len(list(state.rglob("*"))) > 10
+    assert files_with(PASSWORD, state) == []
 
 
 def test_a_wait_ends_with_what_is_asked_and_how_to_answer(tmp_path: Path) -> None:
@@ -138,8 +138,7 @@ def test_an_answered_document_is_read_and_its_password_is_kept_nowhere(
 
     assert (replied.code, replied.json["state"], replied.json["question"]) == (0, "running", None)
     assert f"waits for `ingest up`, or for `ingest watch {task_id}`" in replied.err
-    sealed = [path for path in state.rglob("*") if path.is_file()]
-    assert [path for path in sealed if PASSWORD.encode() in path.read_bytes()] == []
+    assert files_with(PASSWORD, state) == []
     second = said("reply", task_id, f"password=@{password_file}")
     assert second.error == f"error: invalid_option: task {task_id} asks nothing: it is running"
     watched = said("watch", task_id, "--json")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from ingestion_pipeline.model.tasks import TaskState
 from ingestion_pipeline_tests.faults.faults import Action, Point
 from ingestion_pipeline_tests.faults.lab import STREAMS, Case, Exceptions, Lab
+from ingestion_pipeline_tests.files import files_with
 from ingestion_pipeline_tests.parsing.samples import handbook_pdf
 from ingestion_pipeline_tests.system.installation import INGEST, eventually
 
@@ -97,10 +96,5 @@ def nothing_keeps_the_canary(lab: Lab) -> bool:
 
 def places_of_the_canary(lab: Lab) -> list[str]:
     """Return the files under the state folder that hold the password in clear."""
-    found = []
-    for folder, _, names in os.walk(lab.installation.state):
-        for path in (Path(folder, name) for name in names):
-            with suppress(FileNotFoundError):
-                if path.is_file() and CANARY.encode() in path.read_bytes():
-                    found.append(str(path.relative_to(lab.installation.state)))
-    return found
+    state = lab.installation.state
+    return [str(path.relative_to(state)) for path in files_with(CANARY, state)]
