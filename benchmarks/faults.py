@@ -19,6 +19,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from pages import inserted
+
 PROJECT = Path(__file__).resolve().parents[1]
 SUITE = "ingestion_pipeline_tests/faults"
 PAGE = PROJECT / "docs" / "reliability.md"
@@ -68,14 +70,6 @@ def stop_table(stops: Sequence[dict[str, Any]]) -> str:
     if taken:
         rows += [("**median**", median(taken)), ("**worst**", max(taken))]
     return STOPS_HEAD + "".join(f"| {what} | {seconds:.1f} |\n" for what, seconds in rows)
-
-
-def inserted(page: str, name: str, content: str) -> str:
-    """Replace what stands between the two comments of a table."""
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, rest = page.split(begin)
-    _, after = rest.split(end)
-    return f"{before}{begin}\n{content}{end}{after}"
 
 
 def _seconds(value: float | None) -> str:

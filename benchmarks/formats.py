@@ -16,6 +16,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from pages import inserted
+
 from ingestion_pipeline import IngestionClient
 from ingestion_pipeline.model.documents import Document, DocumentState
 from ingestion_pipeline.model.tasks import Task, TaskState
@@ -111,14 +113,6 @@ def seconds_of(task: Task) -> float:
     if task.started_at is None or task.finished_at is None:
         return 0.0
     return task.finished_at - task.started_at
-
-
-def inserted(page: str, name: str, content: str) -> str:
-    """Replace what stands between the two comments of a table."""
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, rest = page.split(begin)
-    _, after = rest.split(end)
-    return f"{before}{begin}\n{content}{end}{after}"
 
 
 if __name__ == "__main__":

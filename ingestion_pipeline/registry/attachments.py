@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from ingestion_pipeline.model.documents import DocumentState
 from ingestion_pipeline.model.tasks import Priority
 from ingestion_pipeline.registry.arrivals import Attached, upsert
-from ingestion_pipeline.registry.database import insert_if_missing
+from ingestion_pipeline.registry.database import insert_all_missing
 from ingestion_pipeline.registry.documents import lock_documents, mark_pending, parts
 from ingestion_pipeline.registry.removal import remove_documents, with_attachments
 from ingestion_pipeline.registry.schema import documents, task_documents
@@ -59,8 +59,9 @@ def record_attachments(
     changed = [
         document_id
         for document_id, document in now_attached.items()
-        if attached.force
-        or document_id not in known
+        if document_id not in known
+        # One that is being processed is made anew anyway.
+        or (attached.force and known[document_id].state != DocumentState.PROCESSING)
         or known[document_id].state == DocumentState.DELETED
         or known[document_id].sha256 != document.sha256
         or known[document_id].parser != document.parser
@@ -88,8 +89,11 @@ def record_attachments(
 
 
 def _wait_for(connection: sa.Connection, task_id: str, document_ids: Sequence[str]) -> None:
-    for document_id in document_ids:
-        insert_if_missing(connection, task_documents, task_id=task_id, document_id=document_id)
+    insert_all_missing(
+        connection,
+        task_documents,
+        [{"task_id": task_id, "document_id": document_id} for document_id in document_ids],
+    )
     for part in parts(document_ids):  # a task that is tried again knows them already
         connection.execute(
             task_documents.update()

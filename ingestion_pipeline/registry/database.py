@@ -6,7 +6,7 @@ Belongs here: what differs between SQLite and PostgreSQL. Does not belong here: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -126,9 +126,23 @@ def insert_if_missing(connection: sa.Connection, table: sa.Table, **values: Any)
 
     Returns whether the row is new.
     """
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount > 0
+    return connection.execute(_insert_missing(connection, table).values(**values)).rowcount > 0
+
+
+def insert_all_missing(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]
+) -> None:
+    """Insert those of the rows whose primary keys are not taken."""
+    if rows:
+        connection.execute(_insert_missing(connection, table), rows)
+
+
+def _insert_missing(
+    connection: sa.Connection, table: sa.Table
+) -> sqlite.Insert | postgresql.Insert:
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
 
 
 def lock_names(connection: sa.Connection, names: Iterable[str]) -> None:

@@ -152,6 +152,23 @@ def test_by_force_all_attachments_are_processed_again(registry: Registry) -> Non
     assert [document.force for document in again.documents] == [True]
 
 
+def test_what_is_processed_beside_its_archive_is_not_asked_for_once_more(
+    registry: Registry,
+) -> None:
+    ingest(registry, member("a.txt"))
+    work_off(registry)
+    submit_reindex(registry, ReindexOnly.ALL)
+    claim = taken(registry)
+    assert sorted(names(claim)) == [ZIP, f"{ZIP}!/a.txt"]
+
+    results = [done(each) for each in claim.documents]
+    results[0].attached = Attached((member("a.txt"),), force=True)
+    record(registry, claim, *results)
+
+    assert results[0].document_id == id_of(ZIP)
+    assert take(registry) is None
+
+
 def test_another_parser_kind_is_a_change(registry: Registry) -> None:
     ingest(registry, member("a.txt"))
     work_off(registry)
