@@ -74,6 +74,15 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class EmbeddingPrecision(StrEnum):
+    """The arithmetic that an embedding model runs in."""
+
+    AUTO = "auto"
+    """What this machine is fastest in."""
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
 class Settings(BaseSettings):
     """Everything that can be set from outside; see the table in the user guide."""
 
@@ -119,6 +128,8 @@ class Settings(BaseSettings):
     """Most source bytes in one batch (a batch holds at least one document)."""
     embedding_batch_size: Annotated[int, Field(ge=1)] = 16
     """Texts per forward pass of the embedding model."""
+    embedding_precision: EmbeddingPrecision = EmbeddingPrecision.AUTO
+    """The arithmetic it runs in."""
     max_concurrent_tasks: Annotated[int, Field(ge=1)] = 5
     """Documents of one run that are fetched, parsed and chunked at the same time."""
     max_concurrent_chunk_builders: Annotated[int, Field(ge=1)] = 2
@@ -171,7 +182,7 @@ class Settings(BaseSettings):
             return tuple(Path(part) for part in value.split(os.pathsep) if part)
         return value
 
-    @field_validator("log_format", "log_level", mode="before")
+    @field_validator("log_format", "log_level", "embedding_precision", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value

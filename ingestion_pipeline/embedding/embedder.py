@@ -13,9 +13,10 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.control import Control
-from ingestion_pipeline.embedding import models
+from ingestion_pipeline.embedding import models, precision
 from ingestion_pipeline.embedding.tokenizer import Tokenizer, without_surrogates
 from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.settings import EmbeddingPrecision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,12 @@ class Embedder:
     Everything but ``encode`` works without loading the model, where its files tell enough.
     """
 
-    def __init__(self, name: str, batch_size: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        batch_size: int,
+        wanted_precision: EmbeddingPrecision = EmbeddingPrecision.AUTO,
+    ) -> None:
         """Find the model.
 
         Raises:
@@ -42,6 +48,7 @@ class Embedder:
         """
         self.name = name
         self.batch_size = batch_size
+        self._wanted_precision = wanted_precision
         self._folder = models.model_folder(name)
         self._lock = RLock()
 
@@ -87,9 +94,11 @@ class Embedder:
                 vectors[batch] = self._model.encode(
                     [without_surrogates(texts[index]) for index in batch],
                     batch_size=self.batch_size,
-                    normalize_embeddings=True,
                     show_progress_bar=False,
                 )
+        # Not in the model's own precision, in which lengths would be off by some thousandths.
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        np.divide(vectors, lengths, out=vectors, where=lengths > 0)
         return vectors
 
     @property
@@ -99,13 +108,17 @@ class Embedder:
 
     @cached_property
     def _loaded_model(self) -> SentenceTransformer:
+        import torch
         from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        dtype = getattr(torch, precision.chosen(self._wanted_precision))
         try:
-            return SentenceTransformer(str(self._folder), local_files_only=True)
+            return SentenceTransformer(
+                str(self._folder), local_files_only=True, model_kwargs={"dtype": dtype}
+            )
         except (OSError, ValueError, SafetensorError) as error:
             raise PermanentError(
                 ErrorKind.BROKEN,
@@ -140,14 +153,18 @@ def _threads_for(texts: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def load_embedder(name: str, batch_size: int) -> Embedder:
+def load_embedder(
+    name: str,
+    batch_size: int,
+    wanted_precision: EmbeddingPrecision = EmbeddingPrecision.AUTO,
+) -> Embedder:
     """Return the embedder of that name, one per process, so that its model is loaded once.
 
     Raises:
         PermanentError: if the model is not on this machine.
     """
     with _CACHE_LOCK:
-        return _cached_embedder(name, batch_size)
+        return _cached_embedder(name, batch_size, wanted_precision)
 
 
 _CACHE_LOCK = Lock()

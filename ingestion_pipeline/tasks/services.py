@@ -127,7 +127,8 @@ class Services:
         from ingestion_pipeline.embedding import load_embedder
 
         name = collection.config.embedding_model or self.settings.embedding_model
-        return load_embedder(name, self.settings.embedding_batch_size)
+        settings = self.settings
+        return load_embedder(name, settings.embedding_batch_size, settings.embedding_precision)
 
     def index(self, collection: Collection) -> CollectionIndex:
         """Return the collection's index for its embedding model."""

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from ingestion_pipeline.control import NoControl
-from ingestion_pipeline.embedding import Embedder, load_embedder, model_folder
+from ingestion_pipeline.embedding import Embedder, load_embedder, model_folder, precision
 from ingestion_pipeline.errors import ErrorKind, PermanentError
-from ingestion_pipeline.settings import PACKAGED_MODEL
+from ingestion_pipeline.settings import PACKAGED_MODEL, EmbeddingPrecision
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -51,7 +51,7 @@ def embedder() -> Iterator[Embedder]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", refuse)
         patch.setattr(socket, "getaddrinfo", refuse)
-        loaded = load_embedder(PACKAGED_MODEL, batch_size=4)
+        loaded = load_embedder(PACKAGED_MODEL, 4, EmbeddingPrecision.FLOAT32)
         loaded.encode(["load"], NoControl())
         yield loaded
 
@@ -111,12 +111,39 @@ def test_the_control_is_asked_between_batches(embedder: Embedder) -> None:
 
 
 def test_threads_share_one_model(embedder: Embedder) -> None:
-    assert load_embedder(PACKAGED_MODEL, batch_size=4) is embedder
+    assert load_embedder(PACKAGED_MODEL, 4, EmbeddingPrecision.FLOAT32) is embedder
     expected = embedder.encode(TEXTS, NoControl())
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: embedder.encode(TEXTS, NoControl()), range(4)))
     for result in results:
         np.testing.assert_array_equal(result, expected)
+
+
+def test_the_faster_precision_finds_the_same_neighbours(embedder: Embedder) -> None:
+    fast = load_embedder(PACKAGED_MODEL, 4, EmbeddingPrecision.BFLOAT16)
+    vectors = fast.encode(TEXTS, NoControl())
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    assert (vectors * embedder.encode(TEXTS, NoControl())).sum(axis=1).min() > 0.999
+    assert fast.fingerprint == embedder.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("flags : fpu avx512f amx_bf16 amx_tile\n", EmbeddingPrecision.BFLOAT16),
+        ("flags : fpu avx512f avx512_bf16\n", EmbeddingPrecision.FLOAT32),
+    ],
+)
+def test_the_precision_follows_from_the_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, expected: EmbeddingPrecision
+) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(flags)
+    monkeypatch.setattr(precision, "_CPU_INFO", info)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert precision.chosen(EmbeddingPrecision.AUTO) is expected
+    assert precision.chosen(EmbeddingPrecision.FLOAT32) is EmbeddingPrecision.FLOAT32
 
 
 def test_broken_weights_are_a_clear_error(tmp_path: Path) -> None:
