@@ -31,9 +31,9 @@ clean:
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[postgres,ocr,heic,legacy-office]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[heic,legacy-office,ocr,postgres,unstructured]"
 	touch $@
 
 .venv/installed-for-tests: .venv/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[postgres,ocr,heic,legacy-office,test]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[heic,legacy-office,ocr,postgres,unstructured,test]"
 	touch $@

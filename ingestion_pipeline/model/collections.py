@@ -41,6 +41,16 @@ class ParserKind(StrEnum):
     ONE = "one"
 
 
+class Partitioner(StrEnum):
+    """Who reads the formats that several can read."""
+
+    NATIVE = "native"
+    """Our own parsers: faster, and they find more structure."""
+    UNSTRUCTURED = "unstructured"
+    """The library of that name, with its elements, for what it reads offline; needs the extra
+    ``unstructured``. PDFs and all other formats are read by our own parsers."""
+
+
 class ChunkStrategy(StrEnum):
     """How a document is cut into chunks."""
 
@@ -78,6 +88,8 @@ class CollectionConfig(BaseModel):
 
     parser: ParserKind = ParserKind.AUTO
     """The kind of its documents; a task may say otherwise for one."""
+    partitioner: Partitioner = Partitioner.NATIVE
+    """Who reads its documents; another one parses them again."""
     chunker: ChunkStrategy | None = None
     """How documents are cut; None is what fits their kind."""
     chunk_tokens: Annotated[int, Field(ge=16, le=8192)] | None = None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from ingestion_pipeline.errors import IngestError, InputNeededError, TransientError
+from ingestion_pipeline.model.collections import Partitioner
 from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing import pulse
 from ingestion_pipeline.parsing.factory import parse
@@ -29,8 +30,8 @@ from ingestion_pipeline.parsing.protocol import (
 
 _PR_SET_PDEATHSIG = 1
 
-Parse = Callable[[bytes, str, str | None], ParsedDocument]
-"""Reads a document, given its bytes, its name and its password, if there is one."""
+Parse = Callable[[bytes, str, str | None, Partitioner], ParsedDocument]
+"""Reads a document, given its bytes, its name, its password, if there is one, and who reads it."""
 
 
 def serve(parse_one: Parse, arguments: Sequence[str]) -> None:
@@ -47,11 +48,11 @@ def serve(parse_one: Parse, arguments: Sequence[str]) -> None:
     write_frame(replies, b"")
     pulse.listener.set(lambda: write_frame(replies, b""))
     while (name := read_frame(requests)) is not None:
-        password = read_frame(requests)
-        data = read_frame(requests)
-        if password is None or data is None:
+        partitioner, password, data = (read_frame(requests) for _ in range(3))
+        if partitioner is None or password is None or data is None:
             return
-        reply = _answer(parse_one, data, name.decode(), password.decode() or None)
+        chosen = Partitioner(partitioner.decode())
+        reply = _answer(parse_one, data, name.decode(), password.decode() or None, chosen)
         del data, password
         _send(replies, reply)
         del reply
@@ -85,9 +86,11 @@ def _take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
     return requests, replies
 
 
-def _answer(parse_one: Parse, data: bytes, name: str, password: str | None) -> Reply:
+def _answer(
+    parse_one: Parse, data: bytes, name: str, password: str | None, partitioner: Partitioner
+) -> Reply:
     try:
-        return Reply(document=parse_one(data, name, password))
+        return Reply(document=parse_one(data, name, password, partitioner))
     except MemoryError:
         return Reply(failure=OUT_OF_MEMORY)
     except IngestError as error:

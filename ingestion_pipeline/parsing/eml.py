@@ -38,9 +38,7 @@ def parse_eml(data: bytes) -> ParsedDocument:
     Attachments are what is no body, but for signatures and pictures that a body shows, which are
     pictures of the document. Messages within are attachments, too.
     """
-    if marked_encoding(data) or unmarked_wide_encoding(data):
-        data = decode(data).lstrip("\ufeff").encode()
-    message = email.message_from_bytes(data.lstrip(), policy=email.policy.compat32)
+    message = email.message_from_bytes(narrow(data).lstrip(), policy=email.policy.compat32)
     builder = DocumentBuilder()
     subject = header(message, "Subject")
     add_header(subject, {name: header(message, name) for name in SHOWN}, builder)
@@ -60,6 +58,13 @@ def parse_eml(data: bytes) -> ParsedDocument:
         attachments.add(file.name, file.data, otherwise=file.otherwise)
     document = builder.document(FileType.EML, title=subject)
     return replace(document, attachments=attachments.all())
+
+
+def narrow(data: bytes) -> bytes:
+    """Return a message in UTF-8 where a program saved it in UTF-16 or UTF-32, as a text."""
+    if marked_encoding(data) or unmarked_wide_encoding(data):
+        return decode(data).lstrip("\ufeff").encode()
+    return data
 
 
 def header(message: Message, name: str) -> str:

@@ -10,6 +10,7 @@ from functools import partial
 from types import MappingProxyType
 
 from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
+from ingestion_pipeline.model.collections import Partitioner
 from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing.cleaning import one_line
 from ingestion_pipeline.parsing.csv import parse_csv, parse_tsv
@@ -35,6 +36,7 @@ from ingestion_pipeline.parsing.rtf import parse_rtf
 from ingestion_pipeline.parsing.subtitles import parse_subtitles
 from ingestion_pipeline.parsing.svg import parse_svg
 from ingestion_pipeline.parsing.tar import parse_gzip, parse_tar
+from ingestion_pipeline.parsing.unstructured_partitioner import PARTITIONED, partition
 from ingestion_pipeline.parsing.xls import parse_xls
 from ingestion_pipeline.parsing.xlsx import parse_xlsx
 from ingestion_pipeline.parsing.xml import parse_xml
@@ -81,24 +83,35 @@ PARSERS: Mapping[FileType, Parser] = MappingProxyType(
 """Of all formats that are read from their bytes alone."""
 
 
-def parse(data: bytes, name: str, password: str | None = None) -> ParsedDocument:
+def parse(
+    data: bytes,
+    name: str,
+    password: str | None = None,
+    partitioner: Partitioner = Partitioner.NATIVE,
+) -> ParsedDocument:
     """Read a document in this process, without limits; untrusted ones belong in ``ParserPool``.
 
     Args:
         data: The file's bytes; they alone decide the format, but for the kinds of text.
         name: The file's name.
         password: Opens the document if it is encrypted; of no account if it is not.
+        partitioner: Who reads it; formats that this one cannot read are read by our own parsers.
 
     Returns:
         The document. It has at least one element, scanned page, picture or attachment.
 
     Raises:
         InputNeededError: ``encrypted`` where a password would help.
-        PermanentError: ``empty``, ``unsupported``, ``encrypted``, ``broken`` or ``too_large``.
+        PermanentError: ``empty``, ``unsupported``, ``encrypted``, ``broken``, ``too_large`` or
+            ``dependency_missing``.
         MemoryError: As it is; only the caller knows what the limit was.
     """
     try:
-        document = _read(detect(data, name), data, name, password)
+        file_type = detect(data, name)
+        if partitioner is Partitioner.UNSTRUCTURED and file_type in PARTITIONED:
+            document = partition(data, file_type)
+        else:
+            document = _read(file_type, data, name, password)
     except (IngestError, MemoryError):
         raise
     except RecursionError as error:

@@ -97,6 +97,18 @@ def add_html(
     return root
 
 
+def table_rows(source: str) -> list[list[Cell]]:
+    """Return the rows of the first table in ``source``, which is known to be one of data."""
+    from lxml import etree
+
+    parser = etree.HTMLParser(no_network=True, remove_comments=True, huge_tree=True)
+    root = etree.fromstring(f"<body>{source}</body>", parser)
+    table = root.find(".//table")
+    if table is None:
+        return []
+    return [[_cell(cell) for cell in row.iterchildren("td", "th")] for row in _rows(table)]
+
+
 class _Walk:
     """One walk over a page; text gathers until a block begins or ends, then becomes an element.
 

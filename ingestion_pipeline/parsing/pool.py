@@ -32,6 +32,7 @@ from ingestion_pipeline.errors import (
     PermanentError,
     TransientError,
 )
+from ingestion_pipeline.model.collections import Partitioner
 from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing.protocol import (
     LENGTH,
@@ -108,7 +109,13 @@ class ParserPool:
         self.close()
 
     def parse(
-        self, data: bytes, name: str, *, password: str | None = None, key: str = ""
+        self,
+        data: bytes,
+        name: str,
+        *,
+        password: str | None = None,
+        partitioner: Partitioner = Partitioner.NATIVE,
+        key: str = "",
     ) -> ParsedDocument:
         """Read a document; blocks until a child is free and has answered.
 
@@ -117,6 +124,7 @@ class ParserPool:
             name: The file's name.
             password: Opens the document if it is encrypted. Nothing but the pipe to the child
                 carries it.
+            partitioner: Who reads it, where several can.
             key: What ``interrupt`` knows this parse by.
 
         Raises:
@@ -129,7 +137,7 @@ class ParserPool:
             child = self._child(call)
             try:
                 child.wait_until_ready()
-                reply = child.ask(data, name, password, self._timeout_seconds)
+                reply = child.ask(data, name, password, partitioner, self._timeout_seconds)
             except _ChildTimedOutError as error:
                 raise PermanentError(
                     ErrorKind.TIMEOUT,
@@ -313,11 +321,19 @@ class _Child:
             raise _ChildDiedError from error
         self.ready = True
 
-    def ask(self, data: bytes, name: str, password: str | None, timeout_seconds: float) -> Reply:
+    def ask(
+        self,
+        data: bytes,
+        name: str,
+        password: str | None,
+        partitioner: Partitioner,
+        timeout_seconds: float,
+    ) -> Reply:
         """Have a document parsed; until the answer is complete, the child is of no other use."""
         self.reusable = False
         deadline = time.monotonic() + timeout_seconds
         self._write_frame(name.encode(errors="replace"), deadline)
+        self._write_frame(partitioner.encode(), deadline)
         self._write_frame((password or "").encode(errors="replace"), deadline)
         self._write_frame(data, deadline)
         while not (first := self._read_frame(deadline)):

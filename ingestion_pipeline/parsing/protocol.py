@@ -1,11 +1,11 @@
 """What a parser child and its pool say to each other over pipes.
 
 A frame is its length (8 bytes, big-endian) and that many bytes. A child sends an empty frame
-when it is ready. Each document is three frames (name, password, bytes; no password is an empty
-frame) and is answered by a ``Reply`` in JSON, so that what comes out of a child that a document has
-taken over is data, never code; empty frames before it are signs of life (``pulse``). The bytes of
-its pictures, then those of its attachments, follow in a frame each, for as text they would need
-several times the memory. No reply holds the password.
+when it is ready. Each document is four frames (name, partitioner, password, bytes; no password is
+an empty frame) and is answered by a ``Reply`` in JSON, so that what comes out of a child that a
+document has taken over is data, never code; empty frames before it are signs of life (``pulse``).
+The bytes of its pictures, then those of its attachments, follow in a frame each, for as text they
+would need several times the memory. No reply holds the password.
 """
 
 from __future__ import annotations

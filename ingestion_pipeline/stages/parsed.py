@@ -81,6 +81,7 @@ def _parse(work: Work, tools: Tools, control: Control) -> ParsedDocument:
         data,
         document.name,
         password=tools.password(document.document_id),
+        partitioner=tools.collection.config.partitioner,
         key=document.document_id,
     )
     if tools.describes_pictures and parsed.media_type.startswith("image/"):

@@ -13,7 +13,7 @@ from typing import Any
 
 from ingestion_pipeline.embedding import Embedder
 from ingestion_pipeline.indexing.schema import SCHEMA_VERSION
-from ingestion_pipeline.model.collections import ChunkStrategy, CollectionConfig
+from ingestion_pipeline.model.collections import ChunkStrategy, CollectionConfig, Partitioner
 from ingestion_pipeline.model.documents import STAGES, Document, Stage
 from ingestion_pipeline.parsing import ocr
 from ingestion_pipeline.stages.versions import CODE_VERSIONS
@@ -38,7 +38,9 @@ def recipes(
     for the questions that these answer.
     """
     sourced = _recipe(Stage.SOURCED)
-    parsed = _recipe(Stage.PARSED, sourced, recognises_text=ocr.available())
+    parsed = _recipe(
+        Stage.PARSED, sourced, recognises_text=ocr.available(), **_read_by(config.partitioner)
+    )
     chunked = _recipe(
         Stage.CHUNKED,
         parsed,
@@ -68,6 +70,11 @@ def recipes(
     indexed = _recipe(Stage.INDEXED, embedded, enriched, schema=SCHEMA_VERSION)
     found = (sourced, parsed, chunked, enriched, embedded, indexed)
     return dict(zip(STAGES, found, strict=True))
+
+
+def _read_by(partitioner: Partitioner) -> dict[str, str]:
+    """Name the partitioner, but for ours: what it read before others came is used on."""
+    return {} if partitioner is Partitioner.NATIVE else {"partitioner": partitioner}
 
 
 def _recipe(stage: Stage, *upstream: str, **reads: Any) -> str:

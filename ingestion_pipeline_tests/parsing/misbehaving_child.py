@@ -9,6 +9,7 @@ import sys
 import time
 
 from ingestion_pipeline.errors import ErrorKind, TransientError
+from ingestion_pipeline.model.collections import Partitioner
 from ingestion_pipeline.model.elements import Element, ElementCategory, ParsedDocument
 from ingestion_pipeline.parsing import parse, pulse
 from ingestion_pipeline.parsing.child import serve
@@ -24,7 +25,12 @@ def sleep_while_holding(_: bytearray) -> None:
     time.sleep(600)
 
 
-def misbehave(data: bytes, name: str, password: str | None = None) -> ParsedDocument:  # noqa: C901 - one case each
+def misbehave(  # noqa: C901 - one case each
+    data: bytes,
+    name: str,
+    password: str | None = None,
+    partitioner: Partitioner = Partitioner.NATIVE,
+) -> ParsedDocument:
     match name:
         case "pid":
             text = str(os.getpid())
@@ -61,7 +67,7 @@ def misbehave(data: bytes, name: str, password: str | None = None) -> ParsedDocu
             return misbehave(sys.stdin.buffer.read(1), "pid")
         case "transient":
             raise TransientError(ErrorKind.UNAVAILABLE, "come back later")
-    return parse(data, name, password)
+    return parse(data, name, password, partitioner)
 
 
 if __name__ == "__main__":

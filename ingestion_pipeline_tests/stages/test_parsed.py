@@ -15,9 +15,11 @@ from PIL import Image
 
 from ingestion_pipeline.errors import ErrorKind
 from ingestion_pipeline.model.documents import Stage
+from ingestion_pipeline.model.elements import Element, ElementCategory
 from ingestion_pipeline.parsing import ParserPool
 from ingestion_pipeline.registry.arrivals import Attached
 from ingestion_pipeline.settings import Settings
+from ingestion_pipeline.stages.work import Work
 from ingestion_pipeline_tests.llm.endpoints import Asked, Reply, Running, serving
 from ingestion_pipeline_tests.stages.bench import Bench, computed, remembered
 
@@ -37,6 +39,14 @@ def nested(depth: int) -> bytes:
         data, name = zipped(**{name: data}), "inner.zip"
     assert isinstance(data, bytes)
     return data
+
+
+def elements(bench: Bench, work: Work) -> tuple[Element, ...]:
+    stored = bench.services.artifacts.get_parsed(
+        bench.collection.name, work.document.document_id, work.fingerprints[Stage.PARSED]
+    )
+    assert stored is not None
+    return stored.elements
 
 
 def photo() -> bytes:
@@ -243,3 +253,14 @@ def test_an_endpoint_that_fails_leaves_a_document_without_questions(
     assert work.enrichment is not None
     assert bool(work.enrichment.chunks[0].questions) is endpoint_works
     assert bool(work.enrichment.warnings) is not endpoint_works
+
+
+def test_a_collection_says_who_reads_its_documents(bench: Bench) -> None:
+    text = "- Receipts are kept for ten years.\n\n- Travel is approved by the committee.\n"
+    (ours,) = bench.run(bench.document("a.txt", text))
+    bench.configure(partitioner="unstructured")
+    (theirs,) = bench.run(remembered(ours))
+
+    assert Stage.PARSED in computed(theirs)
+    assert {each.category for each in elements(bench, ours)} == {ElementCategory.NARRATIVE_TEXT}
+    assert {each.category for each in elements(bench, theirs)} == {ElementCategory.LIST_ITEM}

@@ -11,9 +11,11 @@ from ingestion_pipeline.model.collections import (
     CollectionConfig,
     EnrichmentConfig,
     ParserKind,
+    Partitioner,
 )
 from ingestion_pipeline.model.documents import STAGES, Document, DocumentState, Stage
-from ingestion_pipeline.stages.recipes import chunk_tokens, fingerprints, recipes
+from ingestion_pipeline.parsing import ocr
+from ingestion_pipeline.stages.recipes import _recipe, chunk_tokens, fingerprints, recipes
 from ingestion_pipeline.stages.versions import CODE_VERSIONS
 from ingestion_pipeline_tests.fakes import FakeEmbedder
 
@@ -34,6 +36,7 @@ def from_(stage: Stage | None) -> list[Stage]:
 
 OPTIONS: dict[str, tuple[Any, Stage | None]] = {
     "parser": (ParserKind.LAWS, Stage.CHUNKED),
+    "partitioner": (Partitioner.UNSTRUCTURED, Stage.PARSED),
     "chunker": (ChunkStrategy.ONE, Stage.CHUNKED),
     "chunk_tokens": (32, Stage.CHUNKED),
     "chunk_overlap": (8, Stage.CHUNKED),
@@ -100,6 +103,13 @@ def test_chunks_are_never_longer_than_the_model_reads(configured: int | None, us
     assert chunk_tokens(config, EMBEDDER) == used
     limit = recipes(CollectionConfig(), EMBEDDER)
     assert (recipes(config, EMBEDDER) == limit) == (used == 64)
+
+
+def test_what_our_own_parsers_read_before_there_were_others_is_used_on() -> None:
+    found = recipes(CollectionConfig(partitioner=Partitioner.NATIVE), EMBEDDER)
+
+    without = _recipe(Stage.PARSED, found[Stage.SOURCED], recognises_text=ocr.available())
+    assert found[Stage.PARSED] == without
 
 
 def test_a_recipe_is_the_same_in_every_process() -> None:
