@@ -54,6 +54,8 @@ class Role(StrEnum):
     """A command. A person reads its console: errors only, and nothing but their messages."""
     DAGSTER = "dagster"
     """A code server or a run. Dagster shows a run's lines itself: warnings on the console."""
+    WORKER = "worker"
+    """A worker between two runs: warnings on the console."""
 
 
 def set_up_logging(settings: Settings, role: Role) -> None:

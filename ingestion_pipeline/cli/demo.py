@@ -91,7 +91,7 @@ def _running(client: IngestionClient, port: int | None) -> Iterator[None]:
     from ingestion_pipeline.execution.supervisor import free_port, services
 
     began = time.monotonic()
-    with services(Settings(), port or free_port()) as (addresses, _):
+    with services(Settings(), port or free_port(), workers=1) as (addresses, _):
         typer.echo(f"Redis and Dagster ({addresses.webserver}) started in {_since(began)}.")
         yield
 

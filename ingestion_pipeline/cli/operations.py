@@ -19,21 +19,25 @@ from ingestion_pipeline.cli.common import (
 from ingestion_pipeline.cli.shapes import operation_json, worker_json
 from ingestion_pipeline.client import IngestionClient
 from ingestion_pipeline.errors import IngestError
+from ingestion_pipeline.execution.queues import Queue
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.settings import Settings
 
 
 def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of the web page.")] = 3000,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Whose processes stay warm between runs.")
+    ] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Start Redis (if none is configured), Dagster's web page and daemon; Ctrl-C stops them."""
+    """Start Redis (if none is set), Dagster's web page and daemon, workers; Ctrl-C stops them."""
     from ingestion_pipeline.execution.supervisor import services, wait_for_end
 
     settings = Settings()
     tell("starting …")
     try:
-        with services(settings, port) as (addresses, started):
+        with services(settings, port, workers) as (addresses, started):
             value = {
                 "webserver": addresses.webserver,
                 "redis": addresses.redis,
@@ -47,6 +51,27 @@ def up(
                 tell("stopping …")
     except KeyboardInterrupt:
         tell("stopped while starting")
+
+
+def worker(
+    queues: Annotated[
+        str, typer.Option(metavar="NAME,…", help="Which runs to take, by what they need.")
+    ] = ",".join(Queue),
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs at a time; default: INGEST_WORKER_CONCURRENCY."),
+    ] = None,
+) -> None:
+    """Carry out runs in processes that stay warm, until Ctrl-C; on as many machines as you like."""
+    known = [queue.value for queue in Queue]
+    chosen = [name.strip() for name in queues.split(",")]
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise typer.BadParameter(f"there is no queue {unknown[0]!r}; there are {', '.join(known)}")
+    from ingestion_pipeline.execution.worker import run_worker
+
+    tell("Ctrl-C stops the worker; runs that take longer give back what they hold.")
+    run_worker([Queue(name) for name in chosen], concurrency or Settings().worker_concurrency)
 
 
 def status(as_json: JsonOption = False) -> None:

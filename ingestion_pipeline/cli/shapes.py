@@ -140,6 +140,9 @@ def worker_json(heartbeat: Heartbeat) -> dict[str, Any]:
         "done": heartbeat.done,
         "failed": heartbeat.failed,
         "current": list(heartbeat.current),
+        "memory_bytes": heartbeat.memory_bytes,
+        "queues": list(heartbeat.queues),
+        "slots": heartbeat.slots,
     }
 
 

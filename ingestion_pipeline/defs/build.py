@@ -22,6 +22,7 @@ from ingestion_pipeline.defs.operations.schedules import (
     nightly_reindex_schedule,
 )
 from ingestion_pipeline.defs.operations.sensors import purge_sensor
+from ingestion_pipeline.execution.executor import beating_executor
 from ingestion_pipeline.resources.services import ServicesResource
 
 
@@ -42,6 +43,5 @@ def build_defs(services: ServicesResource | None = None) -> dg.Definitions:
         sensors=[task_stream_sensor, reconcile_sensor, purge_sensor],
         schedules=[nightly_reindex_schedule, nightly_maintenance_schedule],
         resources={"services": services or ServicesResource()},
-        # The process that owns a lease must do the work itself.
-        executor=dg.in_process_executor,
+        executor=beating_executor,
     )

@@ -77,6 +77,14 @@ class Embedder:
         """The ISO 639 codes of the languages it was made for, None if its files do not tell."""
         return models.declared_languages(self._folder)
 
+    def load(self) -> None:
+        """Load the model now, rather than when it is first needed.
+
+        Raises:
+            PermanentError: of kind ``broken`` if that is not possible.
+        """
+        self._model  # noqa: B018
+
     def encode(self, texts: Sequence[str], control: Control) -> NDArray[np.float32]:
         """Return one vector of length 1 per text, shaped (texts, dimension), in float32.
 

@@ -22,6 +22,7 @@ from dagster._core.storage.tags import (
     WILL_RETRY_TAG,
 )
 
+from ingestion_pipeline.execution.queues import LAUNCHER_TAG, Launcher
 from ingestion_pipeline.tasks.reconciliation import Standing
 
 LAUNCHED = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
@@ -135,11 +136,12 @@ def fail_lost_runs(instance: dg.DagsterInstance) -> None:
 
     To be called while no daemon is alive. Dagster notices that the process of a run is gone only
     as long as the code server that started it lives; otherwise the run would keep its place in the
-    queue for hours. A run that was not launched is in a process of its own, and left alone.
+    queue for hours. A run that was not launched is in a process of its own, and left alone; those
+    that workers have taken are told apart by their heartbeats.
     """
     unfinished = dg.RunsFilter(statuses=[*LAUNCHED, *ACTIVE])
     for run in instance.get_runs(unfinished):
-        if run.remote_job_origin is None:
+        if run.remote_job_origin is None or run.tags.get(LAUNCHER_TAG) == Launcher.WORKER:
             continue
         if run.status is dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, LOST)

@@ -1,10 +1,11 @@
-"""The processes of `ingest up`: embedded Redis, the code server, Dagster's webserver and daemon.
+"""The processes of `ingest up`: Redis, the code server, Dagster's webserver and daemon, workers.
 
 Belongs here: starting them, waiting until they serve, starting again what ended, stopping them with
 everything they started. They listen on loopback or a socket only. Does not belong here: what they
 do.
 
-The code server, in whose process group all runs are, is a service of its own. Left to themselves,
+The code server, in whose process group the runs are that no worker takes, is a service of its own.
+Left to themselves,
 webserver and daemon would start one each, and the daemon would miss a killed one for up to a minute
 (35 and 43 s, measured), in which no sensor ticks; one of ours is back in seconds.
 """
@@ -28,7 +29,9 @@ from typing import Protocol
 from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError, TransientError
 from ingestion_pipeline.execution import guard
 from ingestion_pipeline.execution.instance import open_instance
+from ingestion_pipeline.execution.queues import Queue
 from ingestion_pipeline.execution.runs import daemon_is_alive, fail_lost_runs
+from ingestion_pipeline.execution.workers import live_workers
 from ingestion_pipeline.settings import Settings, child_environment, project_dir
 from ingestion_pipeline.streams.connection import shown_url
 from ingestion_pipeline.streams.embedded import EmbeddedRedis
@@ -121,7 +124,9 @@ class Process:
 
 
 @contextmanager
-def services(settings: Settings, port: int) -> Iterator[tuple[Addresses, list[Service]]]:
+def services(
+    settings: Settings, port: int, workers: int
+) -> Iterator[tuple[Addresses, list[Service]]]:
     """Start everything, yield when it serves, and stop everything when the block is left.
 
     Raises:
@@ -140,7 +145,7 @@ def services(settings: Settings, port: int) -> Iterator[tuple[Addresses, list[Se
     (settings.state / "logs").mkdir(parents=True, exist_ok=True)
     address = f"http://{HOST}:{port}"
     redis = EmbeddedRedis(settings.state) if settings.redis_url is None else None
-    code_server, *others = _processes(settings, port)
+    code_server, *others = _processes(settings, port, workers)
     started: list[Service] = [redis] if redis else []
     with ExitStack() as stack:
         if redis:
@@ -155,7 +160,12 @@ def services(settings: Settings, port: int) -> Iterator[tuple[Addresses, list[Se
             started.append(process)
             if process is code_server:
                 _wait(lambda: _connects(_code_socket(settings)), started)
-        _wait(lambda: _answers(address) and daemon_is_alive(instance), started)
+        _wait(
+            lambda: (
+                _answers(address) and daemon_is_alive(instance) and len(live_workers()) >= workers
+            ),
+            started,
+        )
         webserver_file = _webserver_file(settings)
         webserver_file.write_text(address)
         stack.callback(webserver_file.unlink, missing_ok=True)
@@ -228,26 +238,31 @@ def _code_socket(settings: Settings) -> Path:
     return settings.state / "code.sock"
 
 
-def _processes(settings: Settings, port: int) -> tuple[Process, ...]:
-    """Return Dagster's services, in the order in which they are to be started."""
+def _processes(settings: Settings, port: int, workers: int) -> tuple[Process, ...]:
+    """Return Dagster's services and workers, in the order in which they are to be started."""
     code_socket = str(_code_socket(settings))
     workspace = settings.state / "workspace.yaml"
     server = {"socket": code_socket, "location_name": LOCATION}
     workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))  # YAML as well
     options = ["-w", str(workspace)]
+    worker = ["ingestion_pipeline.execution.worker", ",".join(Queue)]
     definitions = ["-m", "ingestion_pipeline.definitions", "--location-name", LOCATION]
     return (
         Process(
             "code-server",
             ["dagster", "api", "grpc", "--socket", code_socket, *definitions],
             settings,
-            # Runs end with the code server, and only it would have noticed.
+            # What it has started ends with the code server, and only it would have noticed.
             before_start=lambda: fail_lost_runs(open_instance()),
         ),
         Process(
             "webserver", ["dagster_webserver", *options, "-h", HOST, "-p", str(port)], settings
         ),
         Process("daemon", ["dagster._daemon", "run", *options], settings),
+        *(
+            Process(f"worker-{number}", [*worker, str(settings.worker_concurrency)], settings)
+            for number in range(1, workers + 1)
+        ),
     )
 
 

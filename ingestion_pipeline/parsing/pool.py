@@ -21,6 +21,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -49,6 +50,8 @@ _START_SECONDS = 60.0
 _DOCUMENTS_PER_CHILD = 500
 """After so many a child is replaced, so that leaks and fragmentation stay bounded."""
 _BYTES_PER_CHILD = 64 * 1024 * 1024
+_RESTING_BYTES = 256 * 1024 * 1024
+"""The most memory that a child keeps while it has nothing to do."""
 _MEMORY_SHARE_OF_EXHAUSTION = 0.5
 """A child that was killed while it held more than this share of its limit died of memory: native
 libraries abort where Python raises ``MemoryError``."""
@@ -163,6 +166,17 @@ class ParserPool:
                     if call.child is not None:
                         call.child.kill()
             self._changed.notify_all()
+
+    def rest(self) -> None:
+        """End children that have nothing to do and hold much memory, such as models for OCR.
+
+        To be called when no document may come for long; light ones stay ready.
+        """
+        with self._changed:
+            heavy = [child for child in self._idle if child.resident_bytes > _RESTING_BYTES]
+            for child in heavy:
+                self._idle.remove(child)
+                child.end()
 
     def close(self) -> None:
         """End all children; whoever waits in ``parse`` gets an error. May be called again."""
@@ -310,6 +324,15 @@ class _Child:
     def alive(self) -> bool:
         """Whether a child that was asked nothing is still there: it has nothing to say."""
         return not _readiness(self._replies.fileno(), select.POLLIN, 0)
+
+    @property
+    def resident_bytes(self) -> int:
+        """How much memory it holds now; 0 if that is unknown."""
+        try:
+            pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        except OSError:
+            return 0
+        return int(pages) * resource.getpagesize()
 
     def wait_until_ready(self) -> None:
         """Wait until the child has loaded its code, which counts against no document."""

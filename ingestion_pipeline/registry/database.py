@@ -21,6 +21,7 @@ from sqlalchemy.sql.expression import ColumnElement
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 
 BUSY_TIMEOUT_SECONDS = 30
+STALLED_SECONDS = 60
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -105,6 +106,22 @@ class Database:
             raise TransientError(
                 ErrorKind.UNAVAILABLE, f"the registry at {where} does not answer: {error.orig}"
             ) from error
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Let one process at a time, on whatever host, into blocks of this name.
+
+        Blocks take seconds. PostgreSQL ends the turn of a process that was stopped, or whose host
+        is gone, after ``STALLED_SECONDS``; such a process learns of it when it leaves the block.
+        """
+        with self.write() as connection:
+            if not self.is_sqlite:
+                limit = sa.func.set_config(
+                    "idle_in_transaction_session_timeout", f"{STALLED_SECONDS * 1000:g}ms", True
+                )
+                connection.execute(sa.select(limit))
+            lock_names(connection, [name])
+            yield
 
     def migrate(self) -> None:
         """Bring the schema to the newest version; safe when several processes start at once."""

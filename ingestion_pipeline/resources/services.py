@@ -46,4 +46,4 @@ class ServicesResource(dg.ConfigurableResource[Services]):
 @lru_cache(maxsize=4)
 def _opened(settings: Settings, s3_sources: S3Sources) -> Services:
     set_up_logging(settings, Role.DAGSTER)
-    return Services(settings, s3_client=s3_sources.client)
+    return Services(settings, s3_client=s3_sources.client, stay_warm=True)

@@ -34,10 +34,11 @@ end
 class Heartbeat:
     """What a worker says of itself; times by its own clock, in UTC.
 
-    ``name`` is ``run:<run_id>``, or ``cli:<host>:<pid>`` for work in the process of a command.
-    ``pending`` and ``lag`` are those of the task streams: delivered and not yet acknowledged, and
-    not yet delivered. ``done`` and ``failed`` count documents; ``current`` holds the ids of those
-    being worked on.
+    ``name`` is ``run:<run_id>``, or ``cli:<host>:<pid>`` for work in the process of a command:
+    there ``pending`` and ``lag`` are those of the task streams, delivered and not yet acknowledged,
+    and not yet delivered; ``done`` and ``failed`` count documents, and ``current`` holds the ids of
+    those being worked on. A worker that carries out runs is ``worker:<host>:<pid>``: there all of
+    them are about runs and the queues they come through.
     """
 
     name: str
@@ -50,6 +51,12 @@ class Heartbeat:
     done: int
     failed: int
     current: tuple[str, ...]
+    memory_bytes: int
+    """What it takes up; of a worker, with the processes that it carries runs out in."""
+    queues: tuple[str, ...] = ()
+    """Where a worker gets runs from."""
+    slots: int = 0
+    """How many runs it carries out at the same time."""
 
 
 class Heartbeats:
@@ -106,6 +113,9 @@ def _fields(heartbeat: Heartbeat) -> dict[Any, Any]:
         "done": heartbeat.done,
         "failed": heartbeat.failed,
         "current": json.dumps(heartbeat.current),
+        "memory_bytes": heartbeat.memory_bytes,
+        "queues": json.dumps(heartbeat.queues),
+        "slots": heartbeat.slots,
     }
 
 
@@ -121,4 +131,7 @@ def _heartbeat(fields: dict[str, str]) -> Heartbeat:
         done=int(fields["done"]),
         failed=int(fields["failed"]),
         current=tuple(json.loads(fields["current"])),
+        memory_bytes=int(fields["memory_bytes"]),
+        queues=tuple(json.loads(fields["queues"])),
+        slots=int(fields["slots"]),
     )

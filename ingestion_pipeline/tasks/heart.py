@@ -19,6 +19,7 @@ from ingestion_pipeline.errors import IngestError
 from ingestion_pipeline.logs import in_context
 from ingestion_pipeline.model.tasks import Backend
 from ingestion_pipeline.streams.heartbeats import Heartbeat
+from ingestion_pipeline.tasks.process import memory_bytes
 from ingestion_pipeline.tasks.services import Services
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Heart:
         self._streams = services.streams
         self._name = name
         self._timeout = services.settings.worker_heartbeat_timeout
-        self._ip = _own_address()
+        self._ip = own_address()
         self._boot_at = datetime.now(UTC)
         self._done = 0
         self._failed = 0
@@ -100,6 +101,7 @@ class Heart:
                 done=self._done,
                 failed=self._failed,
                 current=self._current,
+                memory_bytes=memory_bytes(os.getpid()),
             )
             self._heartbeats.beat(heartbeat, self._timeout)
             self._warned = False
@@ -109,7 +111,7 @@ class Heart:
                 logger.warning("no heartbeat can be sent; the work goes on: %s", error)
 
 
-def _own_address() -> str:
+def own_address() -> str:
     """Return the address that other machines see; this sends nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

@@ -12,6 +12,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+KIBIBYTE = 1024
 START_FIELD = 19
 """Of ``/proc/PID/stat`` behind the command's name: when the process was started, in ticks."""
 
@@ -35,6 +36,18 @@ def kill(identity: str | None) -> bool:
     with suppress(ProcessLookupError, PermissionError):
         os.kill(number, signal.SIGKILL)
     return True
+
+
+def memory_bytes(*pids: int) -> int:
+    """Return the memory of processes, a page that several of them share counted once in all."""
+    total = 0
+    for pid in pids:
+        with suppress(OSError):
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                name, _, rest = line.partition(":")
+                if name == "Pss":
+                    total += int(rest.split()[0]) * KIBIBYTE
+    return total
 
 
 def _parts(identity: str | None) -> tuple[str, int]:

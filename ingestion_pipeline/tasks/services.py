@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ingestion_pipeline.enrichment import TagModel
     from ingestion_pipeline.indexing import CollectionIndex
     from ingestion_pipeline.llm import Endpoint, Slots
+    from ingestion_pipeline.parsing import ParserPool
     from ingestion_pipeline.registry.registry import Registry
     from ingestion_pipeline.stages.work import Tools
     from ingestion_pipeline.storage.artifacts import ArtifactStore
@@ -40,10 +41,21 @@ if TYPE_CHECKING:
 class Services:
     """Everything by its name; each part is opened on first use and kept."""
 
-    def __init__(self, settings: Settings, s3_client: Callable[[], Any] | None = None) -> None:
-        """Open nothing yet; ``s3_client`` makes the clients that ``s3:`` sources are read with."""
+    def __init__(
+        self,
+        settings: Settings,
+        s3_client: Callable[[], Any] | None = None,
+        *,
+        stay_warm: bool = False,
+    ) -> None:
+        """Open nothing yet.
+
+        ``s3_client`` makes the clients that ``s3:`` sources are read with. With ``stay_warm``
+        parser children wait for the next run, as in a process that carries out many.
+        """
         self.settings = settings
         self._s3_client = s3_client
+        self._stay_warm = stay_warm
 
     @cached_property
     def registry(self) -> Registry:
@@ -122,6 +134,17 @@ class Services:
             s3_client=self._s3_client,
         )
 
+    @cached_property
+    def parsers(self) -> ParserPool:
+        """Parser children."""
+        from ingestion_pipeline.parsing import ParserPool
+
+        return ParserPool(
+            self.settings.max_concurrent_chunk_builders,
+            self.settings.parse_timeout_seconds,
+            self.settings.parse_memory_bytes,
+        )
+
     def embedder(self, collection: Collection) -> Embedder:
         """Return the collection's embedding model, loaded once per process."""
         from ingestion_pipeline.embedding import load_embedder
@@ -138,6 +161,7 @@ class Services:
             self.settings.lancedb_address,
             collection.name.table,
             self.embedder(collection).fingerprint,
+            self.registry.database.alone,
         )
 
     def check_index(self) -> None:
@@ -215,7 +239,8 @@ class Services:
         return self.sealer.open(sealed) if sealed is not None else None
 
     def close(self) -> None:
-        """Close the connections that were opened; what is used again connects again."""
+        """Close what was opened; what is used again is opened again."""
+        self._close_parsers()
         if "registry" in vars(self):
             self.registry.database.dispose()
         if "redis" in vars(self):
@@ -223,9 +248,8 @@ class Services:
 
     @contextmanager
     def tools(self, collection: Collection) -> Iterator[Tools]:
-        """Open what the stages of a collection work with, parser children included."""
+        """Open what the stages of a collection work with."""
         from ingestion_pipeline.llm import Budget, ChatModel
-        from ingestion_pipeline.parsing import ParserPool
         from ingestion_pipeline.stages.work import Tools
 
         settings = self.settings
@@ -238,16 +262,12 @@ class Services:
             answers = self.artifacts.answers(collection.name, document_id)
             return model.with_cache(answers) if model else None
 
-        with ParserPool(
-            settings.max_concurrent_chunk_builders,
-            settings.parse_timeout_seconds,
-            settings.parse_memory_bytes,
-        ) as parsers:
+        try:
             yield Tools(
                 collection=collection,
                 objects=self.objects,
                 artifacts=self.artifacts,
-                parsers=parsers,
+                parsers=self.parsers,
                 embedder=self.embedder(collection),
                 index=self.index(collection),
                 sources=self.source_policy,
@@ -258,3 +278,12 @@ class Services:
                 describes_pictures=settings.llm_vision_model is not None,
                 tags=self._tag_model(collection),
             )
+        finally:
+            if self._stay_warm:
+                self.parsers.rest()
+            else:
+                self._close_parsers()
+
+    def _close_parsers(self) -> None:
+        if "parsers" in vars(self):
+            vars(self).pop("parsers").close()

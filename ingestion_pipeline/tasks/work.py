@@ -141,7 +141,7 @@ class WorkReport:
             self.media_types[work.parsed.media_type] += 1
             if work.parsed.pages:
                 self.pages += work.parsed.pages
-                self.page_characters += len(work.parsed.text)
+                self.page_characters += work.characters
             self.recognised_pages += work.parsed.recognised_pages
             self.pictures += len(work.parsed.pictures)
             self.attachments += len(work.parsed.attachments)

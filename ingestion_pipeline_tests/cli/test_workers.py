@@ -17,7 +17,7 @@ from ingestion_pipeline_tests.cli.terminal import said
 pytestmark = pytest.mark.xdist_group("cli")  # they share one folder
 
 AT = datetime(2026, 1, 1, 8, 30, tzinfo=UTC)
-BEAT = Heartbeat("run:r-1", "10.0.0.7", 77, AT, AT, 3, 4, 5, 1, ("d-1", "d-2"))
+BEAT = Heartbeat("run:r-1", "10.0.0.7", 77, AT, AT, 3, 4, 5, 1, ("d-1", "d-2"), 9)
 WORKER = {
     "name": "run:r-1",
     "ip": "10.0.0.7",
@@ -29,6 +29,9 @@ WORKER = {
     "done": 5,
     "failed": 1,
     "current": ["d-1", "d-2"],
+    "memory_bytes": 9,
+    "queues": [],
+    "slots": 0,
 }
 
 

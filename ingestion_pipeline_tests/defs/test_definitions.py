@@ -10,6 +10,8 @@ from dagster._core.definitions.repository_definition import RepositoryDefinition
 from ingestion_pipeline.defs.build import build_defs
 from ingestion_pipeline.defs.operations.jobs import ingest_job, reindex_job
 from ingestion_pipeline.defs.partitions import collections_partitions
+from ingestion_pipeline.execution.executor import beating_executor
+from ingestion_pipeline.execution.queues import QUEUE_TAG, Queue
 
 ASSETS = {
     "source_documents": ([], {"python"}),
@@ -109,9 +111,9 @@ def test_the_jobs_of_the_stages_take_every_asset_and_check_in_one_process(
             f"vector_index_{check}" for check in CHECKS
         }
         assert job.partitions_def == collections_partitions
-        assert job.executor_def is dg.in_process_executor
+        assert job.executor_def is beating_executor
         # A retry of the failed step alone would leave out the checks.
-        assert job.tags == {"dagster/retry_strategy": "ALL_STEPS"}
+        assert job.tags == {"dagster/retry_strategy": "ALL_STEPS", QUEUE_TAG: Queue.EMBED}
         assert job.description
 
 
@@ -124,7 +126,7 @@ def test_a_job_of_operations_is_for_all_collections_at_once(
     assert {node.name for node in job.nodes} == OPERATIONS[name]
     # With a partition it would count as a run of the collection, and keep its work waiting.
     assert job.partitions_def is None
-    assert job.executor_def is dg.in_process_executor
+    assert job.executor_def is beating_executor
     assert job.description
     assert all(node.definition.description for node in job.nodes)
 

@@ -73,7 +73,7 @@ def test_runs_wait_in_a_queue_and_two_run_at_a_time(instance: dg.DagsterInstance
 def test_lost_runs_are_noticed_and_never_resumed(instance: dg.DagsterInstance) -> None:
     assert instance.run_monitoring_enabled
     assert instance.run_monitoring_max_resume_run_attempts == 0
-    assert instance.run_monitoring_start_timeout_seconds == 180
+    assert instance.run_monitoring_start_timeout_seconds == 90
     assert instance.run_monitoring_cancel_timeout_seconds == 60
     assert instance.run_monitoring_max_runtime_seconds == 10800
     assert instance.get_settings("run_monitoring")["free_slots_after_run_end_seconds"] == 60

@@ -8,6 +8,7 @@ import pytest
 from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG as MAX_RUNTIME
 from dagster._daemon.types import DaemonHeartbeat
 
+from ingestion_pipeline.execution.queues import LAUNCHER_TAG, Launcher
 from ingestion_pipeline.execution.runs import (
     DagsterRuns,
     RunCounts,
@@ -112,17 +113,20 @@ def test_a_run_that_was_being_stopped_when_its_services_went_is_canceled(
     assert instance.get_run_by_id(run.run_id).status is Status.CANCELED
 
 
-def test_runs_that_wait_or_ended_or_have_a_process_of_their_own_are_left_alone(
+def test_runs_that_wait_or_ended_or_are_on_a_worker_or_in_a_process_of_their_own_are_left_alone(
     instance: dg.DagsterInstance,
 ) -> None:
     others = [record_run(instance, status) for status in (Status.QUEUED, *ENDED)]
     others.append(record_run(instance, Status.STARTED, launched=False))
+    of_worker = {LAUNCHER_TAG: Launcher.WORKER.value}  # which tell themselves that they are alive
+    others.append(record_run(instance, Status.STARTED, tags=of_worker))
 
     fail_lost_runs(instance)
 
     assert [instance.get_run_by_id(run.run_id).status for run in others] == [
         Status.QUEUED,
         *ENDED,
+        Status.STARTED,
         Status.STARTED,
     ]
 

@@ -46,7 +46,7 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(
 ) -> None:
     with (
         pytest.raises(PermanentError, match=f"port {taken} cannot be used") as refused,
-        services(settings, taken),
+        services(settings, taken, workers=1),
     ):
         pass
 
@@ -61,7 +61,7 @@ def test_while_a_daemon_works_on_the_folder_no_second_one_starts(
 
     with (
         pytest.raises(PermanentError, match="a Dagster daemon already works on"),
-        services(settings, taken),
+        services(settings, taken, workers=1),
     ):
         pass
 

@@ -30,6 +30,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             ),
             FAULTS=str(faults.folder),
             FAULTS_MODEL=MODEL,
+            INGEST_WORKER_LOADS_MODEL=str(MODEL != "fake"),
             INGEST_LEASE_SECONDS="4",
             OMP_NUM_THREADS="1",
         ) as installation,

@@ -12,11 +12,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import dagster as dg
 import redis
 import sqlalchemy as sa
 
+from ingestion_pipeline.execution.signals import run_signals
 from ingestion_pipeline.model.tasks import Task, TaskState
 from ingestion_pipeline.registry.schema import claims
+from ingestion_pipeline.tasks.process import is_gone
 from ingestion_pipeline_tests.faults.clean import CleanBuilds, Content, Rows, content
 from ingestion_pipeline_tests.faults.faults import Faults
 from ingestion_pipeline_tests.system.installation import Installation, eventually
@@ -185,6 +188,20 @@ class Lab:
     def is_gone(self, pid: int) -> bool:
         """Wait until a process has ended."""
         return eventually(lambda: pid not in self.installation.processes(), LONGEST_STOP_SECONDS)
+
+    def runs(self, name: str) -> Sequence[dg.DagsterRun]:
+        """Return the runs of a collection, the last one first."""
+        of_collection = dg.RunsFilter(tags={"dagster/partition": name})
+        return self.installation.instance.get_runs(of_collection)
+
+    def is_over(self, run_id: str, seconds: float = LONGEST_STOP_SECONDS) -> bool:
+        """Wait until nobody works on a run any more, whose process may be there for others."""
+
+        def over() -> bool:
+            found = run_signals().silence(run_id)
+            return found is None or is_gone(found[1])
+
+        return eventually(over, seconds)
 
     def send(self, name: str, documents: int = 1, times: int = 1, *, named: bool = True) -> Case:
         """Do what a foreign producer does, the same message several times if need be.

@@ -10,11 +10,11 @@ import psutil
 import pytest
 
 from ingestion_pipeline_tests.faults.lab import STREAMS, Case, Lab
-from ingestion_pipeline_tests.system.installation import CODE_SERVER, DAEMON, RUN, eventually
+from ingestion_pipeline_tests.system.installation import CODE_SERVER, DAEMON, WORKER, eventually
 
 pytestmark = [pytest.mark.xdist_group("system"), pytest.mark.timeout(300)]
 
-PROCESSES = (DAEMON, CODE_SERVER, RUN)
+PROCESSES = (DAEMON, CODE_SERVER, WORKER)
 TASKS_PER_WAVE = 100
 GROWTH_BYTES = 48 * 1024**2
 """What a process may hold more after the last wave than after the first."""

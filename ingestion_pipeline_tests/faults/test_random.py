@@ -13,7 +13,7 @@ import pytest
 
 from ingestion_pipeline.model.tasks import TaskState
 from ingestion_pipeline_tests.faults.lab import Case, Lab
-from ingestion_pipeline_tests.system.installation import CODE_SERVER, DAEMON, RUN, WEBSERVER
+from ingestion_pipeline_tests.system.installation import CODE_SERVER, DAEMON, WEBSERVER, WORKER
 
 pytestmark = [
     pytest.mark.xdist_group("system"),
@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 TASKS_PER_KILL = 15
-VICTIMS = 4 * (RUN, CODE_SERVER, DAEMON, WEBSERVER, "redis")
+VICTIMS = 4 * ("run", WORKER, CODE_SERVER, DAEMON, WEBSERVER, "redis")
 SECONDS_BETWEEN = (3.0, 15.0)
 """Services that end more than five times a minute are given up, and rightly so."""
 
@@ -63,4 +63,6 @@ def victims(lab: Lab, victim: str) -> list[int]:
         with suppress(FileNotFoundError):
             return [lab.installation.redis()]
         return []
+    if victim == "run":
+        return lab.installation.run_processes()
     return lab.installation.services_like(victim)

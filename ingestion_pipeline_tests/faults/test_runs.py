@@ -117,4 +117,4 @@ def test_what_a_run_commits_after_it_was_declared_dead_is_repaired(lab: Lab, bel
     lab.everything_is_well(
         case, "the same on another machine, continued: a late commit", committed_at, at=repaired_at
     )
-    assert lab.is_gone(strike.pid)
+    assert lab.is_over(lab.runs("belated")[-1].run_id)

@@ -18,6 +18,7 @@ from ingestion_pipeline_tests.system.installation import (
     CODE_SERVER,
     DAEMON,
     WEBSERVER,
+    WORKER,
     eventually,
 )
 
@@ -84,29 +85,42 @@ def test_accepted_tasks_do_not_need_what_redis_knew(lab: Lab, working: Working) 
     lab.everything_is_well(foreign, "Redis started empty, a message after it", struck_at)
 
 
-def test_after_the_code_server_was_killed_its_runs_are_made_good(
+def test_after_the_code_server_was_killed_runs_go_on_and_new_ones_begin(
     lab: Lab, working: Working
 ) -> None:
     case, held = working("code-server")
 
     struck_at = kill(lab, CODE_SERVER)
-    case = lab.submit_more(case, "code-server-late")
-
-    assert eventually(lambda: held.pid not in lab.installation.processes(), seconds=10)
+    late = lab.submit("code-server-late")
     assert is_back(lab, CODE_SERVER)
-    lab.everything_is_well(case, "code server killed, and with it the run", struck_at)
+    held.release()
+
+    tasks = lab.everything_is_well(case, "code server killed while a run works", struck_at)
+    assert {task.attempts for task in tasks} == {1}
+    lab.everything_is_well(late, "code server killed, then a task", struck_at)
 
 
-def test_after_daemon_and_code_server_were_killed_everything_goes_on(
-    lab: Lab, working: Working
-) -> None:
-    case, _ = working("both")
+def test_after_everything_but_the_worker_was_killed_it_goes_on(lab: Lab, working: Working) -> None:
+    case, held = working("others")
 
-    struck_at = kill(lab, DAEMON, CODE_SERVER)
-    case = lab.submit_more(case, "both-late")
+    struck_at = kill(lab, DAEMON, CODE_SERVER, WEBSERVER)
+    kill_redis(lab)
+    case = lab.submit_more(case, "others-late")
+    held.release()
 
     assert is_back(lab, DAEMON)
-    lab.everything_is_well(case, "daemon and code server killed, and with them the run", struck_at)
+    lab.everything_is_well(case, "daemon, code server, web server and Redis killed", struck_at)
+
+
+def test_after_the_worker_was_killed_its_runs_are_made_good(lab: Lab, working: Working) -> None:
+    case, held = working("worker")
+
+    struck_at = kill_worker(lab)
+    case = lab.submit_more(case, "worker-late")
+
+    assert held.pid not in lab.installation.processes()
+    assert is_back(lab, WORKER)
+    lab.everything_is_well(case, "worker killed, and with it the run", struck_at)
 
 
 def test_a_killed_webserver_answers_again(lab: Lab) -> None:
@@ -124,6 +138,16 @@ def kill(lab: Lab, *services: str) -> float:
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     struck_at = time.time()
+    assert eventually(lambda: not set(pids) & lab.installation.processes().keys(), seconds=10)
+    return struck_at
+
+
+def kill_worker(lab: Lab) -> float:
+    """Kill the worker with its processes; return when, once they are gone."""
+    pids = lab.installation.services_like(WORKER)
+    struck_at = time.time()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: not set(pids) & lab.installation.processes().keys(), seconds=10)
     return struck_at
 

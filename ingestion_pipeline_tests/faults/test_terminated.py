@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import dagster as dg
@@ -60,8 +60,8 @@ def at_work(lab: Lab) -> Iterator[AtWork]:
     paths = lab.write("ended-embedding")
     paths[0].write_text(long_text())
     cases["ended-embedding"] = lab.submit_files("ended-embedding", paths)
-    assert eventually(lambda: [run.status for run in runs(lab, "ended-queued")] == [QUEUED], 60)
-    (run,) = runs(lab, "ended-queued")
+    assert eventually(lambda: [run.status for run in lab.runs("ended-queued")] == [QUEUED], 60)
+    (run,) = lab.runs("ended-queued")
     at = time.time()
     terminate(lab, run.run_id)
     yield AtWork(cases, run.run_id, at)
@@ -73,11 +73,12 @@ def test_the_tasks_of_a_terminated_run_are_canceled(lab: Lab, at_work: AtWork, n
     case = at_work.cases[name]
     strike = lab.faults.strike(f"{name}-0", seconds=90)
     time.sleep(lab.loading_seconds)
-    (run,) = runs(lab, name)
+    (run,) = lab.runs(name)
 
     at = time.time()
     terminate(lab, run.run_id)
-    assert lab.is_gone(strike.pid)
+    assert lab.is_over(run.run_id)
+    assert strike.pid in lab.installation.run_processes() or lab.is_gone(strike.pid)
     lab.stopped(f"run terminated {WHILE[name]}", at)
 
     canceled(lab, case, f"run terminated {WHILE[name]}", at)
@@ -88,13 +89,13 @@ def test_a_run_that_is_marked_as_canceled_and_goes_on_makes_no_success(
 ) -> None:
     case = at_work.cases["ended-marked"]
     strike = lab.faults.strike("ended-marked-0", seconds=90)
-    (run,) = runs(lab, "ended-marked")
+    (run,) = lab.runs("ended-marked")
 
     at = time.time()
     terminate(lab, run.run_id, policy="MARK_AS_CANCELED_IMMEDIATELY")
     assert eventually(lambda: all_canceled(lab, case), seconds=20)  # by reconciliation
     strike.release()
-    assert lab.is_gone(strike.pid)
+    assert lab.is_over(run.run_id)
 
     canceled(lab, case, "run marked as canceled that cannot be interrupted, and commits", at)
 
@@ -106,7 +107,7 @@ def test_what_a_run_was_for_that_was_terminated_in_the_queue_another_one_does(
         at_work.cases["ended-queued"], "run terminated while in the queue", at_work.at
     )
 
-    (last, first) = runs(lab, "ended-queued")
+    (last, first) = lab.runs("ended-queued")
     assert (first.run_id, first.status) == (at_work.queued, CANCELED)
     assert last.status is not CANCELED
 
@@ -120,11 +121,6 @@ def all_canceled(lab: Lab, case: Case) -> bool:
     """Whether the tasks of a case are."""
     states = lab.installation.services.registry.tasks.states(case.task_ids)
     return set(states.values()) == {TaskState.CANCELED}
-
-
-def runs(lab: Lab, name: str) -> Sequence[dg.DagsterRun]:
-    """Return the runs of a collection, the last one first."""
-    return lab.installation.instance.get_runs(dg.RunsFilter(tags={"dagster/partition": name}))
 
 
 def terminate(lab: Lab, run_id: str, policy: str = "SAFE_TERMINATE") -> None:

@@ -213,6 +213,17 @@ def test_a_child_that_was_killed_while_idle_is_replaced_unnoticed(pool: ParserPo
     assert pid_of_child(pool) != before
 
 
+def test_at_rest_only_light_children_stay(
+    pool: ParserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = pid_of_child(pool)
+    pool.rest()
+    assert pid_of_child(pool) == before
+    monkeypatch.setattr("ingestion_pipeline.parsing.pool._RESTING_BYTES", 0)
+    pool.rest()
+    assert pid_of_child(pool) != before
+
+
 def test_an_interrupt_while_waiting_leaves_no_child_out_of_step(pool: ParserPool) -> None:
     before = pid_of_child(pool)
     interrupt = threading.Timer(

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.registry.database import Database
 from ingestion_pipeline.registry.registry import Registry, open_registry
 from ingestion_pipeline.registry.schema import metadata
+from ingestion_pipeline_tests.servers import new_database
 
 DATABASES = ["sqlite", "postgresql"]
 
@@ -52,10 +52,4 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database that has no tables yet."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'new' / 'registry.db'}"
-    server = sa.make_url(request.getfixturevalue("postgres_url"))
-    name = f"new_{abs(hash(request.node.nodeid))}"
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.set(database=name).render_as_string(hide_password=False)
+    return new_database(request.getfixturevalue("postgres_url"))

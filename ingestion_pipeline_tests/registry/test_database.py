@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import alembic.autogenerate
@@ -106,3 +107,48 @@ def test_a_database_that_does_not_answer_is_a_transient_error_without_the_passwo
 
 def _row(key: str) -> dict[str, object]:
     return {"key": key, "tenant": "default", "name": key, "config": {}, "created_at": 0.0}
+
+
+def test_processes_are_let_into_a_block_one_after_the_other(database: Database) -> None:
+    seen: list[str] = []
+
+    def enter() -> None:
+        with database.alone("table"):
+            seen.append("in")
+            time.sleep(0.05)
+            seen.append("out")
+
+    with ThreadPoolExecutor() as threads:
+        for entered in [threads.submit(enter) for _ in range(3)]:
+            entered.result(10)
+
+    assert seen == ["in", "out"] * 3
+
+
+def test_blocks_of_other_names_do_not_wait(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    with database.alone("one"), database.alone("another"):
+        pass
+    database.dispose()
+
+
+def test_who_was_stopped_in_a_block_loses_its_turn_and_learns_of_it(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestion_pipeline.registry.database.STALLED_SECONDS", 0.1)
+    stopped, other = Database(postgres_url), Database(postgres_url)
+
+    turns: list[str] = []
+
+    def stop_in_the_block() -> None:
+        with stopped.alone("table"):
+            with other.alone("table"):
+                turns.append("the other's")
+            turns.append("still its own, it thinks")
+
+    with pytest.raises(TransientError):
+        stop_in_the_block()
+
+    assert turns == ["the other's", "still its own, it thinks"]
+    stopped.dispose()
+    other.dispose()

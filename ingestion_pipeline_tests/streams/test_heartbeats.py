@@ -23,6 +23,9 @@ BEAT = Heartbeat(
     done=5,
     failed=1,
     current=("d-1", "d-2"),
+    memory_bytes=123,
+    queues=("ingest.cpu",),
+    slots=2,
 )
 
 
@@ -54,6 +57,9 @@ def test_the_keys_are_those_that_dashboards_read(
         "done": "5",
         "failed": "1",
         "current": '["d-1", "d-2"]',
+        "memory_bytes": "123",
+        "queues": '["ingest.cpu"]',
+        "slots": "2",
     }
 
 

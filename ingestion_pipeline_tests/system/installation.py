@@ -21,11 +21,12 @@ import redis
 
 from ingestion_pipeline.client import IngestionClient
 from ingestion_pipeline.execution.instance import open_instance
+from ingestion_pipeline.execution.signals import run_signals
 from ingestion_pipeline.model.collections import CollectionConfig, CollectionName
 from ingestion_pipeline.model.tasks import Task
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.tasks.inspection import compare_index_with_registry
-from ingestion_pipeline_tests.system.processes import free_port, with_environment
+from ingestion_pipeline_tests.system.processes import free_port, parent, with_environment
 
 INGEST = Path(sys.executable).parent / "ingest"
 STOP_SECONDS = 60
@@ -33,6 +34,7 @@ STOP_SECONDS = 60
 CODE_SERVER = "-m dagster api grpc"
 DAEMON = "-m dagster._daemon"
 WEBSERVER = "-m dagster_webserver"
+WORKER = "-m ingestion_pipeline.execution.worker"
 RUN = "multiprocessing.spawn"
 """Parts of the commands of processes."""
 
@@ -40,9 +42,11 @@ RUN = "multiprocessing.spawn"
 class Installation:
     """One state folder; its services can be started, killed and started again."""
 
-    def __init__(self, state: Path, sources: Path) -> None:
+    def __init__(self, state: Path, sources: Path, workers: int) -> None:
         self.state = state
         self.sources = sources
+        self.workers = workers
+        """How many the next start has."""
         self.port = free_port()
         self.client = IngestionClient(Settings())
         self.services = self.client.services
@@ -60,7 +64,7 @@ class Installation:
     def launch(self) -> subprocess.Popen[str]:
         """Start `ingest up` without waiting."""
         self._up = subprocess.Popen(
-            [str(INGEST), "up", "--port", str(self.port), "--json"],
+            [str(INGEST), "up", "--port", str(self.port), "--workers", str(self.workers), "--json"],
             cwd=self.state,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -106,6 +110,19 @@ class Installation:
         """Return the process of the one service whose command has this part."""
         (pid,) = self.services_like(part)
         return pid
+
+    def run_processes(self) -> list[int]:
+        """Return the processes that carry out runs, at work or not, whoever launches these."""
+        workers = self.services_like(WORKER)
+        children = [pid for pid in workers if parent(pid) in workers]
+        return [*children, *self.processes(RUN)]
+
+    def run_process(self, run_id: str) -> int:
+        """Wait until a run is at work, and return its process."""
+        assert eventually(lambda: run_signals().silence(run_id) is not None, seconds=60)
+        _, process = run_signals().silence(run_id) or (0, "")
+        _, pid, _ = process.split(":")
+        return int(pid)
 
     def redis(self) -> int:
         """Return the process of the embedded Redis, which hides its environment."""
@@ -175,7 +192,7 @@ class Installation:
 
 
 @contextmanager
-def installed(**environment: str) -> Iterator[Installation]:
+def installed(workers: int = 1, **environment: str) -> Iterator[Installation]:
     """An installation with settings of its own; nothing of it is left afterwards."""
     with (
         tempfile.TemporaryDirectory(prefix="ing", ignore_cleanup_errors=True) as folder,
@@ -191,7 +208,7 @@ def installed(**environment: str) -> Iterator[Installation]:
         for name, value in environment.items():
             patch.setenv(name, value)
         open_instance.cache_clear()
-        installation = Installation(state, sources)
+        installation = Installation(state, sources, workers)
         with closing(installation.services):
             try:
                 yield installation

@@ -26,6 +26,13 @@ def with_environment(variable: str, value: str) -> dict[int, str]:
     return found
 
 
+def parent(pid: int) -> int | None:
+    """Return the parent of a process; None if it has ended."""
+    with suppress(*VANISHED):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return None
+
+
 def listening(pids: Iterable[int]) -> set[tuple[str, int]]:
     """Return the address and port of every TCP socket that the processes listen on."""
     inodes = set()

@@ -104,6 +104,7 @@ SPECS = {
     specs=list(SPECS.values()),
     partitions_def=collections_partitions,
     can_subset=True,
+    pool="embedding",  # no limit unless somebody sets one
 )
 def ingest(
     context: dg.AssetExecutionContext, config: IngestConfig, services: ServicesResource

@@ -8,6 +8,7 @@ from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from ingestion_pipeline.defs.operations.jobs import ingest_job
 from ingestion_pipeline.defs.partitions import PARTITIONS_NAME, collections_partitions
+from ingestion_pipeline.execution.queues import TENANT_TAG
 from ingestion_pipeline.resources.services import ServicesResource
 
 PRIORITY_TAG = "dagster/priority"
@@ -40,7 +41,7 @@ def task_stream_sensor(
                 partition_key=planned.collection_key,
                 tags={
                     PRIORITY_TAG: str(planned.priority),
-                    "ingestion/tenant": planned.tenant,
+                    TENANT_TAG: planned.tenant,
                     "ingestion/trigger": "stream",
                     MAX_RUNTIME_SECONDS_TAG: str(math.ceil(opened.settings.task_timeout_seconds)),
                 },

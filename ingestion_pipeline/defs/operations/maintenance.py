@@ -13,6 +13,7 @@ import dagster as dg
 from ingestion_pipeline.defs.ingest.assets import SPECS
 from ingestion_pipeline.defs.operations.jobs import ingest_job
 from ingestion_pipeline.defs.partitions import PARTITIONS_NAME
+from ingestion_pipeline.execution.queues import QUEUE_TAG, Queue
 from ingestion_pipeline.resources.services import ServicesResource
 
 if TYPE_CHECKING:
@@ -74,14 +75,20 @@ def purge_documents(context: dg.OpExecutionContext, services: ServicesResource) 
     context.add_output_metadata({"documents_purged": finish_purges(services.get())})
 
 
-@dg.job(description="Remove what nobody needs any more, and compare each index with the registry.")
+@dg.job(
+    tags={QUEUE_TAG: Queue.CPU.value},
+    description="Remove what nobody needs any more, and compare each index with the registry.",
+)
 def maintenance_job() -> None:
     """Maintain everything."""
     maintain_collections()
     tidy_dagster()
 
 
-@dg.job(description="Remove what is stored of documents that were deleted to be purged at once.")
+@dg.job(
+    tags={QUEUE_TAG: Queue.CPU.value},
+    description="Remove what is stored of documents that were deleted to be purged at once.",
+)
 def purge_job() -> None:
     """Purge."""
     purge_documents()
