@@ -5,6 +5,7 @@ Belongs here: the way through the package. Does not belong here: any of the step
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 from ingestion_pipeline.chunking import sections
@@ -29,8 +30,8 @@ def cut(
     tokenizer: Tokenizer,
     plan: ChunkPlan,
     embed: Embed,
-) -> list[Chunk]:
-    """Cut a document into chunks of at most ``plan.max_tokens`` tokens.
+) -> Iterator[Chunk]:
+    """Cut a document into chunks of at most ``plan.max_tokens`` tokens, one after the other.
 
     Together they hold all text but a table of contents, where the kind has one. ``embed`` is
     called for the strategy ``semantic`` only.

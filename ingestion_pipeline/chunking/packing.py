@@ -27,7 +27,7 @@ _SENTENCE_COST = 0.25
 Place = tuple[int, Border]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Piece:
     """A chunk to be: ``lead``, then ``text``, or the slice ``start..end`` where that is None.
 
@@ -41,6 +41,28 @@ class Piece:
     text: str | None = None
     tags: tuple[str, ...] = ()
     parent: Span | None = None
+
+
+class Borders:
+    """Borders from left to right, found when they are asked for and let go of when passed."""
+
+    def __init__(self, places: Iterator[Place]) -> None:
+        self._ahead = places
+        self._held: list[Place] = []
+
+    def between(self, lowest: int, highest: int) -> Sequence[Place]:
+        """Return the borders at ``lowest..highest``, both included."""
+        while not self._held or self._held[-1][0] <= highest:
+            place = next(self._ahead, None)
+            if place is None:
+                break
+            self._held.append(place)
+        first = bisect_left(self._held, lowest, key=itemgetter(0))
+        return self._held[first : bisect_right(self._held, highest, key=itemgetter(0))]
+
+    def pass_by(self, offset: int) -> None:
+        """Let go of the borders before an offset: nobody goes back there."""
+        del self._held[: bisect_left(self._held, offset, key=itemgetter(0))]
 
 
 @dataclass(frozen=True)
@@ -161,15 +183,16 @@ class Packer:
 
     def _split(self, start: int, end: int, taken: int) -> Iterator[Span]:
         """Cut ``start..end`` from left to right, at the best border within reach each time."""
-        borders = list(self.layout.borders(start, end))
+        borders = Borders(self.layout.borders(start, end))
         reached = start
         while reached < end:
+            borders.pass_by(reached)
             cut = self.cut(start, reached, end, borders, self.room(start, taken))
             yield trimmed(self.layout.text, start, cut)
             start = self._repeat_from(reached, cut, borders, taken)
             reached = cut
 
-    def cut(self, start: int, reached: int, end: int, borders: list[Place], room: int) -> int:
+    def cut(self, start: int, reached: int, end: int, borders: Borders, room: int) -> int:
         """Return where the chunk that begins at ``start`` ends, beyond ``reached``.
 
         A chunk is filled, except that the last two share evenly what is left for them.
@@ -190,28 +213,22 @@ class Packer:
             missed = abs(target - self.ruler.tokens(start, offset))
             return missed + (_SENTENCE_COST * room if border is Border.SENTENCE else 0)
 
-        within = between(borders, lowest, highest)
+        within = borders.between(lowest, highest)
         if within:
             return min(within, key=cost)[0]
         aim = self.ruler.advance(start, target)
         return self.ruler.word_near(aim, lowest, highest) or max(aim, reached + 1)
 
-    def _repeat_from(self, reached: int, cut: int, borders: list[Place], taken: int) -> int:
+    def _repeat_from(self, reached: int, cut: int, borders: Borders, taken: int) -> int:
         """Return where the chunk after ``cut`` begins: there, or earlier by the overlap."""
         if not self.overlap:
             return cut
         overlap = min(self.overlap, self.room(cut, taken) // 2)
         earliest = max(self.ruler.advance(cut, -overlap), reached + 1)
-        sentences = between(borders, earliest, cut - 1)
+        sentences = borders.between(earliest, cut - 1)
         if sentences:
             return sentences[0][0]
         return self.ruler.word_near(earliest, earliest, cut - 1) or cut
-
-
-def between(borders: Sequence[Place], lowest: int, highest: int) -> Sequence[Place]:
-    """Return the borders at ``lowest..highest``, both included."""
-    first = bisect_left(borders, lowest, key=itemgetter(0))
-    return borders[first : bisect_right(borders, highest, key=itemgetter(0))]
 
 
 def trimmed(text: str, start: int, end: int) -> Span:

@@ -25,6 +25,6 @@ def parent_child(packer: Packer, parent_tokens: int) -> Iterator[Piece]:
     narrow = replace(
         packer, max_tokens=max(SMALLEST_CAP, min(packer.max_tokens, parent_tokens // 2))
     )
-    for parent, _, _ in fitted(list(general(wide)), wide):
+    for parent, _, _ in fitted(general(wide), wide):
         for piece in narrow.pieces(parent.start, parent.end):
             yield replace(piece, parent=(parent.start, parent.end))

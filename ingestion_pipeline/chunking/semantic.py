@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.chunking.layout import Span
-from ingestion_pipeline.chunking.packing import Packer, Piece
+from ingestion_pipeline.chunking.packing import Borders, Packer, Piece
 from ingestion_pipeline.chunking.plan import Embed
 from ingestion_pipeline.chunking.sections import general_sections
 
@@ -125,9 +125,10 @@ def _cuts(stretch: _Stretch, distances: Sequence[float], packer: Packer) -> Iter
     """Cut from left to right: at the next change, else at the best joint, else at any border."""
     changes = _changes(stretch.joints, distances)
     distance = dict(zip(stretch.joints, distances, strict=True))
-    borders = list(packer.layout.borders(stretch.start, stretch.end))
+    borders = Borders(packer.layout.borders(stretch.start, stretch.end))
     start = stretch.start
     while start < stretch.end:
+        borders.pass_by(start)
         room = packer.room(start)
         rest = packer.ruler.tokens(start, stretch.end)
         within = _within(stretch, start, room, rest, packer)

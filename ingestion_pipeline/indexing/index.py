@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -22,19 +23,31 @@ from ingestion_pipeline.indexing.schema import (
     is_any_of,
     is_draft,
     is_generation,
+    require_sound,
     table_name,
     table_schema,
 )
 from ingestion_pipeline.indexing.snapshot import Snapshot
+from ingestion_pipeline.memory import sparing
 from ingestion_pipeline.settings import library_default
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from lancedb.db import LanceDBConnection
     from lancedb.table import LanceTable
 
 
+Turns = Callable[[str], AbstractContextManager[None]]
+"""Lets one process at a time, on whatever host, into blocks of a name."""
+
+
 def _nothing() -> None:
     """Check nothing before a commit."""
+
+
+def _at_once(_name: str) -> AbstractContextManager[None]:
+    """Let everybody in, for who has a bucket alone."""
+    return nullcontext()
 
 
 class CollectionIndex:
@@ -43,14 +56,16 @@ class CollectionIndex:
     ``uri`` is a folder or ``s3://`` URI, ``table`` the collection's table name, ``fingerprint`` the
     identity of the embedding model. Another fingerprint is another table: after a change of model,
     only what was embedded again is found until the reindex ends; then ``drop_other_generations``.
-    May be shared by threads, and used after a fork.
+    ``turns`` is for an object store that several processes publish to. May be shared by threads,
+    and used after a fork.
     """
 
-    def __init__(self, uri: str, table: str, fingerprint: str) -> None:
+    def __init__(self, uri: str, table: str, fingerprint: str, turns: Turns = _at_once) -> None:
         self.uri = uri
         self.table = table
         self.fingerprint = fingerprint
         self.name = table_name(table, fingerprint)
+        self._turns = turns
 
     def publish(
         self,
@@ -85,7 +100,7 @@ class CollectionIndex:
                 table = self._create(dimension=int(documents[0].vectors.shape[1]))
             return _replace(table, documents, replaced, before_commit)
 
-        with storage_errors(self.uri):
+        with storage_errors(self.uri), sparing():
             return committed(attempt, f"publishing {len(replaced)} documents")
 
     def snapshot(self) -> Snapshot:
@@ -99,7 +114,7 @@ class CollectionIndex:
         Raises:
             TransientError: if other writers came first again and again.
         """
-        with storage_errors(self.uri):
+        with storage_errors(self.uri), sparing():
             return maintenance.maintain(self._open(), thorough=thorough)
 
     def drop_other_generations(self) -> int:
@@ -129,20 +144,24 @@ class CollectionIndex:
         """Create the table with its sentinel and its indexes, or open it if another was faster.
 
         LanceDB's creation is not atomic: of two at once, the later replaces what was published in
-        between. In a folder the table is therefore made under another name and moved into place,
-        which only one can do. An object store cannot move; there, what the first publications of
-        two hosts to a new collection lose is for reconciliation to find.
+        between (one time in seven, measured). In a folder the table is therefore made under another
+        name and moved into place, which only one can do. An object store cannot move; there,
+        processes take turns.
         """
-        schema = table_schema(dimension, self.fingerprint)
-        is_folder = "://" not in self.uri
-        name = f"{self.name}.{uuid4().hex}" if is_folder else self.name
-        table = self._database.create_table(
-            name, document_rows([], schema), on_bad_vectors="null", exist_ok=not is_folder
-        )
-        maintenance.create_missing_indexes(table)
-        if is_folder:
-            self._move_into_place(name)
+        rows = list(document_rows([], table_schema(dimension, self.fingerprint)))
+        if _is_folder(self.uri):
+            draft = f"{self.name}.{uuid4().hex}"
+            self._create_table(draft, rows)
+            self._move_into_place(draft)
+        else:
+            with self._turns(f"create {self.name}"):
+                if self._open() is None:
+                    self._create_table(self.name, rows)
         return self._database.open_table(self.name)
+
+    def _create_table(self, name: str, rows: list[pa.RecordBatch]) -> None:
+        table = self._database.create_table(name, rows, on_bad_vectors="null")
+        maintenance.create_missing_indexes(table)
 
     def _move_into_place(self, draft: str) -> None:
         folder = Path(self.uri)
@@ -217,20 +236,60 @@ def _replace(
     replaced: Collection[str],
     before_commit: Callable[[], None],
 ) -> int:
-    rows = document_rows(documents, table.schema)
+    schema = table.schema
+    require_sound(documents, schema.field("vector").type.list_size)
     before_commit()
     merge = table.merge_insert("chunk_id")
     merge.when_matched_update_all().when_not_matched_insert_all()
     merge.when_not_matched_by_source_delete(is_any_of("document_id", replaced))
-    # Only the sentinel has no vector; document_rows refused all others that are not sound.
-    return int(merge.execute(rows, on_bad_vectors="null").version)
+    rows = _Rows(document_rows(documents, schema))
+    with rows.errors():
+        # Only the sentinel has no vector; all others are sound.
+        return int(merge.execute(rows.reader(schema), on_bad_vectors="null").version)
+
+
+class _Rows:
+    """Rows that LanceDB takes while it writes, and what went wrong on their side of it."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self._error: Exception | None = None
+
+    def reader(self, schema: pa.Schema) -> pa.RecordBatchReader:
+        """Return what LanceDB reads."""
+        import pyarrow as pa
+
+        return pa.RecordBatchReader.from_batches(schema, self._watched())
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise what making rows raised, of which LanceDB passes on the words alone."""
+        try:
+            yield
+        except (OSError, RuntimeError, ValueError) as error:
+            if self._error is None:
+                raise
+            raise self._error from error
+
+    def _watched(self) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._batches
+        except Exception as error:
+            self._error = error
+            raise
 
 
 def _connect(uri: str) -> LanceDBConnection:
     library_default("LANCEDB_LOG", "error")  # it warns on stderr of each table it creates
     import lancedb
 
-    return cast("LanceDBConnection", lancedb.connect(uri))
+    # Of an object store nothing else need be said: AWS_ENDPOINT_URL may begin with http://.
+    options = None if _is_folder(uri) else {"allow_http": "true"}
+    return cast("LanceDBConnection", lancedb.connect(uri, storage_options=options))
+
+
+def _is_folder(uri: str) -> bool:
+    return "://" not in uri
 
 
 def _generations(database: LanceDBConnection, table: str) -> Iterator[str]:

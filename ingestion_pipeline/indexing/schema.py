@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import repeat
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.search import HitKind
@@ -34,11 +34,25 @@ SENTINEL = "__sentinel__"
 Its vector and its search text are null: no search can find it.
 """
 
+ROWS_AT_ONCE = 512
+"""That a publication holds in memory as a table."""
+
 VISIBLE = f"chunk_id <> '{SENTINEL}'"
 """The SQL condition of every row that counts."""
 
 
-@dataclass(frozen=True)
+class Vectors(Protocol):
+    """An array of vectors, or what can be sliced like one: its parts need not be in memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many there are, and how long they are."""
+
+    def __getitem__(self, rows: slice, /) -> NDArray[np.float32]:
+        """Return some of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Extras:
     """What was added to a chunk so that it is found, and told apart, more easily."""
 
@@ -66,7 +80,7 @@ class IndexedDocument:
     uri: str
     media_type: str
     chunks: Sequence[Chunk]
-    vectors: NDArray[np.float32]
+    vectors: Vectors
     extras: Sequence[Extras] = ()
     language: str | None = None
     metadata: str | None = None
@@ -155,49 +169,73 @@ def table_schema(dimension: int, fingerprint: str) -> pa.Schema:
     )
 
 
-def document_rows(documents: Sequence[IndexedDocument], schema: pa.Schema) -> pa.Table:
-    """Return the rows of ``documents`` and the sentinel's.
+def require_sound(documents: Sequence[IndexedDocument], dimension: int) -> None:
+    """Refuse what must not be published.
 
     Raises:
         PermanentError: of kind ``internal`` if vectors do not fit the chunks or the table, are not
             finite, or two chunks share an id.
     """
+    for document in documents:
+        expected = (len(document.chunks), dimension)
+        if document.vectors.shape != expected or not _finite(document.vectors):
+            raise PermanentError(
+                ErrorKind.INTERNAL,
+                f"document {document.document_id}: its vectors are shaped "
+                f"{document.vectors.shape} instead of {expected}, or not finite; embed it again",
+            )
+    ids = {chunk.chunk_id for document in documents for chunk in document.chunks}
+    if len(ids) < sum(len(document.chunks) for document in documents):
+        raise PermanentError(ErrorKind.INTERNAL, "two chunks of this batch have the same id")
+
+
+def _finite(vectors: Vectors) -> bool:
     import numpy as np
-    import pyarrow as pa
+
+    starts = range(0, vectors.shape[0], ROWS_AT_ONCE)
+    return all(np.isfinite(vectors[start : start + ROWS_AT_ONCE]).all() for start in starts)
+
+
+def document_rows(
+    documents: Sequence[IndexedDocument], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of ``documents``, some at a time, and at last the sentinel's."""
+    import numpy as np
 
     now = datetime.now(UTC)
-    dimension = schema.field("vector").type.list_size
+    rows: list[dict[str, Any]] = []
+    vectors: list[NDArray[np.float32]] = []
     for document in documents:
-        _require_sound(document, dimension)
-    rows = [
-        _row(document, chunk, extras, now)
-        for document in documents
-        for chunk, extras in zip(
-            document.chunks, document.extras or repeat(NO_EXTRAS), strict=bool(document.extras)
-        )
-    ]
-    if len({row["chunk_id"] for row in rows}) < len(rows):
-        raise PermanentError(ErrorKind.INTERNAL, "two chunks of this batch have the same id")
-    rows.append({"chunk_id": SENTINEL, "document_id": SENTINEL, "indexed_at": now})
-    table = pa.Table.from_pylist(rows, schema.remove(schema.get_field_index("vector")))
-    nothing = np.zeros((1, dimension), dtype=np.float32)
-    vectors = np.concatenate([*(document.vectors for document in documents), nothing])
-    column = pa.FixedSizeListArray.from_arrays(
-        pa.array(vectors.ravel()), dimension, mask=pa.array([False] * (len(rows) - 1) + [True])
-    )
-    return table.add_column(schema.get_field_index("vector"), schema.field("vector"), column)
+        for start in range(0, len(document.chunks), ROWS_AT_ONCE):
+            some = slice(start, start + ROWS_AT_ONCE)
+            extras = document.extras[some] if document.extras else repeat(NO_EXTRAS)
+            rows += [
+                _row(document, chunk, added, now)
+                for chunk, added in zip(document.chunks[some], extras, strict=bool(document.extras))
+            ]
+            vectors.append(document.vectors[some])
+            if len(rows) >= ROWS_AT_ONCE:
+                yield _batch(rows, np.concatenate(vectors), schema)
+                rows, vectors = [], []
+    if rows:
+        yield _batch(rows, np.concatenate(vectors), schema)
+    sentinel = {"chunk_id": SENTINEL, "document_id": SENTINEL, "indexed_at": now}
+    yield _batch([sentinel], None, schema)
 
 
-def _require_sound(document: IndexedDocument, dimension: int) -> None:
-    import numpy as np
+def _batch(
+    rows: list[dict[str, Any]], vectors: NDArray[np.float32] | None, schema: pa.Schema
+) -> pa.RecordBatch:
+    import pyarrow as pa
 
-    expected = (len(document.chunks), dimension)
-    if document.vectors.shape != expected or not np.isfinite(document.vectors).all():
-        raise PermanentError(
-            ErrorKind.INTERNAL,
-            f"document {document.document_id}: its vectors are shaped {document.vectors.shape} "
-            f"instead of {expected}, or not finite; embed it again",
-        )
+    vector = schema.field("vector")
+    if vectors is None:
+        column = pa.nulls(len(rows), vector.type)
+    else:
+        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), type=vector.type)
+    place = schema.get_field_index("vector")
+    others = pa.RecordBatch.from_pylist(rows, schema.remove(place))
+    return others.add_column(place, vector, column)
 
 
 def _row(document: IndexedDocument, chunk: Chunk, extras: Extras, now: datetime) -> dict[str, Any]:

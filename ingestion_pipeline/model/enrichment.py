@@ -11,7 +11,7 @@ Tag = tuple[str, int]
 """A label and how well it fits, 1..10."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ChunkEnrichment:
     """What is added to one chunk; keywords, questions and tags come best first."""
 

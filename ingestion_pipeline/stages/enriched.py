@@ -7,6 +7,7 @@ collection it may name. Writes an ``Enrichment``; the language, at least, is in 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from ingestion_pipeline.control import Control
 from ingestion_pipeline.enrichment import enrich
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def run(
-    work: Work, tools: Tools, parsed: ParsedDocument, chunks: list[Chunk], control: Control
+    work: Work, tools: Tools, parsed: ParsedDocument, chunks: Sequence[Chunk], control: Control
 ) -> Enrichment:
     """Enrich the document, or load what was made before."""
     return work.memoised(
@@ -39,7 +40,7 @@ def load(work: Work, tools: Tools) -> Enrichment | None:
 
 
 def _enrich(
-    work: Work, tools: Tools, parsed: ParsedDocument, chunks: list[Chunk], control: Control
+    work: Work, tools: Tools, parsed: ParsedDocument, chunks: Sequence[Chunk], control: Control
 ) -> Enrichment:
     enrichment = enrich(
         parsed,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ from ingestion_pipeline.errors import (
     WithdrawnError,
 )
 from ingestion_pipeline.logs import in_context, log_context
+from ingestion_pipeline.memory import give_back
 from ingestion_pipeline.model.documents import STAGES, ErrorInfo, Stage
 from ingestion_pipeline.registry.arrivals import Attached
 from ingestion_pipeline.registry.claims import Claim
@@ -168,6 +170,7 @@ def _prepare(work: Work, selected: Sequence[Stage], tools: Tools, control: Contr
     content = work.parsed
     if content is None:
         return
+    work.characters = len(content.text)
     work.chunks = _obtain(
         work,
         Stage.CHUNKED,
@@ -187,11 +190,13 @@ def _prepare(work: Work, selected: Sequence[Stage], tools: Tools, control: Contr
         run=lambda: enriched.run(work, tools, content, chunks, control),
         load=lambda: enriched.load(work, tools),
     )
+    work.parsed = replace(content, elements=())
 
 
 def _embed(
     works: Sequence[Work], selected: Sequence[Stage], tools: Tools, control: Control
 ) -> None:
+    give_back()
     if Stage.EMBEDDED in selected:
         works = _embed_wanted(works, tools, control)
     elif Stage.INDEXED in selected:

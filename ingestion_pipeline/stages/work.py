@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from ingestion_pipeline.embedding import Embedder
 from ingestion_pipeline.enrichment import TagModel
 from ingestion_pipeline.indexing import CollectionIndex
 from ingestion_pipeline.llm import ChatModel
-from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import Document, Stage
 from ingestion_pipeline.model.elements import ParsedDocument
@@ -26,10 +25,8 @@ from ingestion_pipeline.registry.stage_records import StageResult
 from ingestion_pipeline.stages.recipes import chunk_tokens, fingerprints
 from ingestion_pipeline.storage.artifacts import ArtifactStore
 from ingestion_pipeline.storage.objects import SourceObjects
+from ingestion_pipeline.storage.parts import StoredChunks, StoredVectors
 from ingestion_pipeline.storage.sources import SourcePolicy
-
-if TYPE_CHECKING:
-    import numpy as np
 
 T = TypeVar("T")
 
@@ -84,9 +81,12 @@ class Work:
     steps: dict[Stage, Step] = field(default_factory=dict)
     fingerprints: dict[Stage, str] = field(default_factory=dict)
     parsed: ParsedDocument | None = None
-    chunks: list[Chunk] | None = None
+    """Without its elements once later stages need them no more."""
+    characters: int = 0
+    """Of its text."""
+    chunks: StoredChunks | None = None
     enrichment: Enrichment | None = None
-    vectors: np.ndarray | None = None
+    vectors: StoredVectors | None = None
     withdrawn: bool = False
     """Whether nobody wants it any more; what was made of it is then not recorded."""
     waits_for: Stage | None = None
@@ -117,15 +117,19 @@ class Work:
         stage: Stage,
         load: Callable[[], T | None],
         compute: Callable[[], T],
-        store: Callable[[T], None],
+        store: Callable[[T], None] | None = None,
     ) -> T:
-        """Return a stage's stored result, or compute and store it; a forced one is computed."""
+        """Return a stage's stored result, or compute and store it; a forced one is computed.
+
+        Without ``store`` it is stored as it is computed.
+        """
         with self.timed(stage) as timer:
             value = None if self.document.force else load()
             timer.computed = value is None
             if value is None:
                 value = compute()
-                store(value)
+                if store is not None:
+                    store(value)
         self.done(stage)
         return value
 

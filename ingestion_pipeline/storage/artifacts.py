@@ -10,7 +10,8 @@ import hashlib
 import logging
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +23,7 @@ from ingestion_pipeline.model.elements import ParsedDocument, Picture
 from ingestion_pipeline.model.enrichment import Enrichment
 from ingestion_pipeline.storage import codecs
 from ingestion_pipeline.storage.base import ObjectStore
+from ingestion_pipeline.storage.parts import ROWS_IN_PART, Part, Parts, StoredChunks, StoredVectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,17 +87,23 @@ class ArtifactStore:
 
     def get_chunks(
         self, collection: CollectionName, document_id: str, fingerprint: str
-    ) -> list[Chunk] | None:
-        """Return the stored chunks of a document; None if there are none."""
+    ) -> StoredChunks | None:
+        """Return the stored chunks of a document; None if there are none, or not all."""
         key = _key(collection, document_id, Stage.CHUNKED, fingerprint)
-        return _decoded(self._store, key, codecs.decode_chunks)
+        parts = self._get_parts(key, codecs.decode_chunks)
+        return StoredChunks(parts) if parts else None
 
     def put_chunks(
-        self, collection: CollectionName, document_id: str, fingerprint: str, chunks: list[Chunk]
-    ) -> None:
-        """Store the chunks of a document."""
-        data = codecs.encode_chunks(chunks)
-        self.put(collection, document_id, Stage.CHUNKED, fingerprint, data)
+        self,
+        collection: CollectionName,
+        document_id: str,
+        fingerprint: str,
+        parts: Iterable[list[Chunk]],
+    ) -> StoredChunks:
+        """Store the chunks of a document: full parts and a last one that is not (``parts``)."""
+        key = _key(collection, document_id, Stage.CHUNKED, fingerprint)
+        stored = self._put_parts(key, parts, codecs.encode_chunks, codecs.decode_chunks)
+        return StoredChunks(stored)
 
     def get_enrichment(
         self, collection: CollectionName, document_id: str, fingerprint: str
@@ -117,21 +125,55 @@ class ArtifactStore:
 
     def get_vectors(
         self, collection: CollectionName, document_id: str, fingerprint: str
-    ) -> NDArray[np.float32] | None:
-        """Return the stored vectors of a document, of shape (n, dim); None if there are none."""
+    ) -> StoredVectors | None:
+        """Return the stored vectors of a document; None if there are none, or not all."""
         key = _key(collection, document_id, Stage.EMBEDDED, fingerprint)
-        return _decoded(self._store, key, codecs.decode_vectors)
+        parts = self._get_parts(key, codecs.decode_vectors)
+        return StoredVectors(parts) if parts else None
 
     def put_vectors(
         self,
         collection: CollectionName,
         document_id: str,
         fingerprint: str,
-        vectors: NDArray[np.float32],
-    ) -> None:
-        """Store the vectors of a document, of shape (n, dim)."""
-        data = codecs.encode_vectors(vectors)
-        self.put(collection, document_id, Stage.EMBEDDED, fingerprint, data)
+        parts: Iterable[NDArray[np.float32]],
+    ) -> StoredVectors:
+        """Store the vectors of a document, of shape (n, dim), in parts as its chunks are."""
+        key = _key(collection, document_id, Stage.EMBEDDED, fingerprint)
+        stored = self._put_parts(key, parts, codecs.encode_vectors, codecs.decode_vectors)
+        return StoredVectors(stored)
+
+    def _get_parts(self, key: str, decode: Callable[[bytes], Part]) -> Parts[Part] | None:
+        """Read a result once, to know that all of it is there."""
+        read = partial(self._part, key, decode)
+        first = part = read(0)
+        rows = 0
+        while first is not None and part is not None:
+            rows += len(part)
+            if len(part) != ROWS_IN_PART:
+                return Parts(first, rows, read)
+            part = read(rows // ROWS_IN_PART)
+        return None
+
+    def _put_parts(
+        self,
+        key: str,
+        parts: Iterable[Part],
+        encode: Callable[[Part], bytes],
+        decode: Callable[[bytes], Part],
+    ) -> Parts[Part]:
+        """Store each part before the next is asked for, but the first at last: it tells of all."""
+        numbered = enumerate(parts)
+        _, first = next(numbered)
+        rows = len(first)
+        for number, part in numbered:
+            self._store.put(_part_key(key, number), _sealed(encode(part)), durable=False)
+            rows += len(part)
+        self._store.put(key, _sealed(encode(first)), durable=False)
+        return Parts(first, rows, partial(self._part, key, decode))
+
+    def _part(self, key: str, decode: Callable[[bytes], Part], number: int) -> Part | None:
+        return _decoded(self._store, _part_key(key, number), decode)
 
     def put_picture(self, collection: CollectionName, document_id: str, picture: Picture) -> None:
         """Store a picture that published chunks show, unless it is there."""
@@ -249,6 +291,12 @@ def _folder(collection: CollectionName, document_id: str) -> str:
 
 def _key(collection: CollectionName, document_id: str, stage: Stage, fingerprint: str) -> str:
     return f"{_folder(collection, document_id)}/{stage}-{fingerprint}"
+
+
+def _part_key(key: str, number: int) -> str:
+    """Return the key of a part: the first has the result's, others their number before the dash."""
+    head, _, fingerprint = key.rpartition("-")
+    return f"{head}.{number}-{fingerprint}" if number else key
 
 
 def _picture_key(collection: CollectionName, document_id: str, picture_id: str) -> str:

@@ -11,25 +11,30 @@ on short documents and exists only in heavier packages. Vectors do not compress.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
 from ingestion_pipeline.model.chunks import Chunk
-from ingestion_pipeline.model.elements import ParsedDocument
-from ingestion_pipeline.model.enrichment import Enrichment
+from ingestion_pipeline.model.elements import Element, ParsedDocument
+from ingestion_pipeline.model.enrichment import ChunkEnrichment, Enrichment
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 _COLUMN = "vector"
+_AT_ONCE = 1000
+"""Elements or chunks that are JSON at the same time: of a long document all would be too much."""
 
 
 def encode_parsed(parsed: ParsedDocument) -> bytes:
     """Write a parsed document as compressed JSON."""
-    return _to_json(ParsedDocument, parsed)
+    frame = _to_json(ParsedDocument, replace(parsed, elements=()))
+    return _compressed(_filled(frame, "elements", _listed(Element, parsed.elements)))
 
 
 def decode_parsed(data: bytes) -> ParsedDocument:
@@ -40,7 +45,7 @@ def decode_parsed(data: bytes) -> ParsedDocument:
 
 def encode_chunks(chunks: list[Chunk]) -> bytes:
     """Write the chunks of a document as compressed JSON."""
-    return _to_json(list[Chunk], chunks)
+    return _compressed(_listed(Chunk, chunks))
 
 
 def decode_chunks(data: bytes) -> list[Chunk]:
@@ -51,7 +56,8 @@ def decode_chunks(data: bytes) -> list[Chunk]:
 
 def encode_enrichment(enrichment: Enrichment) -> bytes:
     """Write what was added to a document as compressed JSON."""
-    return _to_json(Enrichment, enrichment)
+    frame = _to_json(Enrichment, replace(enrichment, chunks=()))
+    return _compressed(_filled(frame, "chunks", _listed(ChunkEnrichment, enrichment.chunks)))
 
 
 def decode_enrichment(data: bytes) -> Enrichment:
@@ -95,7 +101,32 @@ def _adapter(form: Any) -> TypeAdapter[Any]:
 
 
 def _to_json(form: Any, value: object) -> bytes:
-    return zlib.compress(_adapter(form).dump_json(value), level=1)
+    return _adapter(form).dump_json(value)
+
+
+def _listed(form: Any, values: Sequence[object]) -> Iterator[bytes]:
+    """Yield the JSON of a list."""
+    yield b"["
+    for first in range(0, len(values), _AT_ONCE):
+        some = _to_json(Sequence[form], values[first : first + _AT_ONCE])
+        yield (b"," if first else b"") + some[1:-1]
+    yield b"]"
+
+
+def _filled(frame: bytes, name: str, values: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the JSON of an object with a list for its first empty one of that name.
+
+    Only a field can be meant: within a string each quote has a backslash before it.
+    """
+    before, found, after = frame.partition(f'"{name}":[]'.encode())
+    yield before + found.removesuffix(b"[]")
+    yield from values
+    yield after
+
+
+def _compressed(parts: Iterator[bytes]) -> bytes:
+    compressor = zlib.compressobj(level=1)
+    return b"".join([*map(compressor.compress, parts), compressor.flush()])
 
 
 def _from_json(form: Any, data: bytes) -> Any:

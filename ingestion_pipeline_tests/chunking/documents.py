@@ -64,7 +64,7 @@ def cut_up(
     """Cut with everything that a test does not care for set to something usual."""
     parsed = document(parsed) if isinstance(parsed, Element) else parsed
     plan = ChunkPlan(kind, strategy, max_tokens, overlap, delimiters, parent_tokens)
-    return cut(parsed, "doc", tokenizer or packaged_tokenizer(), plan, embed)
+    return list(cut(parsed, "doc", tokenizer or packaged_tokenizer(), plan, embed))
 
 
 def texts_of(*elements: Element, kind: ParserKind = ParserKind.GENERAL) -> list[str]:

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingestion_pipeline.chunking.measure import LONGEST_TOKEN, Ruler
 
@@ -42,3 +47,19 @@ def test_a_word_is_sought_before_the_target_first_then_behind() -> None:
     assert ruler.word_near(5, 1, 12) == 3
     assert ruler.word_near(5, 4, 12) == 8
     assert ruler.word_near(5, 4, 7) is None
+
+
+@given(
+    st.lists(st.integers(0, LONGEST_TOKEN), min_size=1, max_size=600),
+    st.lists(st.integers(0, 20_000), min_size=2, max_size=2).map(sorted),
+)
+def test_many_tokens_are_found_as_in_a_list_of_their_places(
+    steps: list[int], places: list[int]
+) -> None:
+    starts = list(accumulate(steps))
+    ruler = Ruler("x" * (starts[-1] + 1), Words(*starts))
+    first, last = (bisect_left(starts, place) for place in places)
+    assert ruler.tokens(*places) == last - first
+    beyond = first + 5
+    expected = starts[beyond] if beyond < len(starts) else starts[-1] + 1
+    assert ruler.advance(places[0], 5) == expected

@@ -29,7 +29,7 @@ def on(subject: str, count: int) -> str:
 
 def texts_of(*elements: Element, max_tokens: int = 128) -> list[str]:
     plan = ChunkPlan(ParserKind.GENERAL, ChunkStrategy.SEMANTIC, max_tokens)
-    chunks = cut(document(*elements), "doc", packaged_tokenizer(), plan, by_subject)
+    chunks = list(cut(document(*elements), "doc", packaged_tokenizer(), plan, by_subject))
     return [chunk.text for chunk in chunks]
 
 

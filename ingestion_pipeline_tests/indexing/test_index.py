@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ingestion_pipeline.errors import (
     ErrorKind,
@@ -15,6 +16,7 @@ from ingestion_pipeline.errors import (
 )
 from ingestion_pipeline.indexing import CollectionIndex, Counts, RepeatedText, drop_collection
 from ingestion_pipeline.indexing.commits import ATTEMPTS
+from ingestion_pipeline.indexing.schema import ROWS_AT_ONCE
 from ingestion_pipeline_tests.indexing.samples import DIMENSION, WordEncoder, document
 
 
@@ -150,6 +152,39 @@ def test_unsound_vectors_are_refused_before_anything_is_written(index: Collectio
         with pytest.raises(PermanentError) as caught:
             index.publish([dataclasses.replace(sound, version="v2", vectors=vectors)])
         assert caught.value.kind is ErrorKind.INTERNAL
+    assert versions(index) == {"a": "v1"}
+
+
+def test_a_long_document_is_one_commit_of_many_batches(index: CollectionIndex) -> None:
+    texts = [f"word{number} of many" for number in range(2 * ROWS_AT_ONCE + 3)]
+    first = index.publish([document("a", "short"), document("b", "another")])
+    assert index.publish([document("b", *texts), document("c", "last")]) == first + 1
+    found = {each.document_id: each.chunks for each in index.snapshot().document_versions()}
+    assert found == {"a": 1, "b": len(texts), "c": 1}
+    (hit,) = index.snapshot().matching("word1026", 5)
+    assert hit.text == "word1026 of many"
+
+
+def test_what_goes_wrong_with_vectors_while_they_are_written_is_said_as_it_is(
+    index: CollectionIndex,
+) -> None:
+    sound = document("a", "one", "two")
+    index.publish([sound])
+
+    class Vanishing:
+        """Vectors that are there when they are looked at, and gone when they are written."""
+
+        shape = sound.vectors.shape
+        looks = 0
+
+        def __getitem__(self, rows: slice, /) -> NDArray[np.float32]:
+            self.looks += 1
+            if self.looks > 1:
+                raise TransientError(ErrorKind.UNAVAILABLE, "the vectors are gone")
+            return sound.vectors[rows]
+
+    with pytest.raises(TransientError, match="the vectors are gone"):
+        index.publish([dataclasses.replace(sound, version="v2", vectors=Vanishing())])
     assert versions(index) == {"a": "v1"}
 
 

@@ -30,7 +30,7 @@ def store(services: FakeServices, indexes: list[CollectionIndex], document_id: s
         text = f"{CANARY.decode()} text of {document_id}, {version}"
         keys.append(services.objects.put(DOCS, text.encode())[0])
         services.artifacts.put(DOCS, document_id, Stage.PARSED, version, text.encode())
-        services.artifacts.put_vectors(DOCS, document_id, version, np.eye(2, dtype=np.float32))
+        services.artifacts.put_vectors(DOCS, document_id, version, [np.eye(2, dtype=np.float32)])
         for index in indexes:
             index.publish([document(document_id, text, version=version)])
     return keys
