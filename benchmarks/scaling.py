@@ -60,9 +60,12 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scaling-") as folder:
         tables = [redis_table(Path(folder)), index_table(arguments.rows, arguments.batches, folder)]
-        with registries(Path(folder)) as named:
-            for name, registry in named:
-                tables.append(registry_table(name, registry, arguments.rows, arguments.batches))
+        file = Path(folder) / "registry.db"
+        with registries(file) as named:
+            tables += [
+                registry_table(name, registry, file, arguments.rows, arguments.batches)
+                for name, registry in named
+            ]
     report = "\n".join(tables)
     print(report)
     if tuple(arguments.rows) == SIZES:
@@ -71,18 +74,20 @@ def main() -> int:
 
 
 @contextmanager
-def registries(folder: Path) -> Iterator[list[tuple[str, Registry]]]:
+def registries(file: Path) -> Iterator[list[tuple[str, Registry]]]:
     """An empty registry on SQLite, and one on a PostgreSQL server of its own."""
     from ingestion_pipeline_tests.servers import new_database, postgres
 
     with postgres() as server:
         yield [
-            ("SQLite", open_registry(f"sqlite:///{folder / 'registry.db'}")),
+            ("SQLite", open_registry(f"sqlite:///{file}")),
             ("PostgreSQL", open_registry(new_database(server))),
         ]
 
 
-def registry_table(name: str, registry: Registry, sizes: Sequence[int], batches: int) -> str:
+def registry_table(
+    name: str, registry: Registry, file: Path, sizes: Sequence[int], batches: int
+) -> str:
     """Render what a batch costs in a registry of each size."""
     registry.collections.create(NAME, CollectionConfig())
     rows = []
@@ -98,14 +103,26 @@ def registry_table(name: str, registry: Registry, sizes: Sequence[int], batches:
         costs = [statistics.median(column) * 1000 for column in zip(*measured, strict=True)]
         backlog = timed(registry.documents.backlog)[0] * 1000
         shown = " | ".join(f"{cost / BATCH:.2f}" for cost in costs)
-        rows.append(f"| {name}, {size:,} | {shown} | {sum(costs) / BATCH:.2f} | {backlog:.1f} |")
+        rows.append(
+            f"| {name}, {size:,} | {shown} | {sum(costs) / BATCH:.2f} | {backlog:.1f} | "
+            f"{stored_bytes(registry, file) / size / 1024:.1f} |"
+        )
     head = (
         "| registry, documents | accept | claim | announce | record | all | "
-        "look for work, ms |\n|---|---|---|---|---|---|---|\n"
+        "look for work, ms | KiB for each |\n|---|---|---|---|---|---|---|---|\n"
     )
     return (
         f"Milliseconds for each document of a batch of {BATCH}:\n\n{head}" + "\n".join(rows) + "\n"
     )
+
+
+def stored_bytes(registry: Registry, file: Path) -> int:
+    """Return how large the database is; ``file`` is SQLite's."""
+    if registry.database.is_sqlite:
+        return sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*"))
+    with registry.database.read() as connection:
+        size = sa.func.pg_database_size(sa.func.current_database())
+        return int(connection.scalar(sa.select(size)) or 0)
 
 
 def fill(registry: Registry, start: int, end: int) -> None:

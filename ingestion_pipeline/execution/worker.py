@@ -83,7 +83,7 @@ def run_worker(queues: Sequence[Queue], concurrency: int) -> None:
     celery_signals.worker_shutting_down.connect(keeper.shut_down, weak=False)
     celery_signals.worker_process_init.connect(_leave_signals_to_parent, weak=False)
     if settings.worker_loads_model and Queue.EMBED in queues:
-        celery_signals.worker_process_init.connect(_load_model, weak=False)
+        celery_signals.worker_process_init.connect(_warm_up, weak=False)
     worker = app.Worker(
         pool="prefork",
         concurrency=concurrency,
@@ -163,11 +163,12 @@ def _leave_signals_to_parent(**_: Any) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def _load_model(**_: Any) -> None:
-    """Load the default embedding model in the background: the first run finds it warm."""
+def _warm_up(**_: Any) -> None:
+    """Load LanceDB and the default embedding model in the background, for the first run."""
 
     def load() -> None:
         settings = Settings()
+        import_module("lancedb")
         try:
             load_embedder(
                 settings.embedding_model,
@@ -177,7 +178,7 @@ def _load_model(**_: Any) -> None:
         except IngestError as error:
             logger.warning("the embedding model cannot be loaded: %s", error)
 
-    threading.Thread(target=load, name="load-model", daemon=True).start()
+    threading.Thread(target=load, name="warm-up", daemon=True).start()
 
 
 class RunFailedError(Exception):

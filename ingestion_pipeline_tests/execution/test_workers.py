@@ -37,7 +37,7 @@ LONGEST_START_SECONDS = 1.5
 CANCELED_SECONDS = 2
 FORGOTTEN_SECONDS = BEAT_TTL_SECONDS + 4
 
-pytestmark = [pytest.mark.xdist_group("system"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.xdist_group("servers"), pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")

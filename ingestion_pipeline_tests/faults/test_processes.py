@@ -1,4 +1,7 @@
-"""Runs that have processes of their own, as there is no worker: these are killed or stopped."""
+"""Runs that have processes of their own, as there is no worker: these are killed or stopped.
+
+The long variant: ``system.test_workers`` has one of them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from ingestion_pipeline_tests.faults.faults import Action, Point
 from ingestion_pipeline_tests.faults.lab import Case, Lab
 from ingestion_pipeline_tests.system.installation import CODE_SERVER, eventually
 
-pytestmark = [pytest.mark.xdist_group("system"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("system"), pytest.mark.timeout(300)]
 
 FAULTS = {
     Action.KILL: "run in a process of its own killed at the entry of the stage embedded",

@@ -69,7 +69,7 @@ def test_a_run_that_is_killed_is_made_good(
 def test_a_document_that_kills_its_process_each_time_is_put_aside_alone(
     lab: Lab, poisoned: Case
 ) -> None:
-    strike = lab.faults.strike(POISON)
+    strike = lab.faults.strike(POISON, seconds=120)
 
     tasks = lab.everything_is_well(
         poisoned,
