@@ -7,14 +7,16 @@ are (``models``), what is done with the vectors (``weighting``, ``indexing``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, lru_cache
+from pathlib import Path
 from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.control import Control
 from ingestion_pipeline.embedding import models, precision
 from ingestion_pipeline.embedding.tokenizer import Tokenizer, without_surrogates
+from ingestion_pipeline.embedding.turns import turn
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.settings import EmbeddingPrecision
 
@@ -40,8 +42,9 @@ class Embedder:
         name: str,
         batch_size: int,
         wanted_precision: EmbeddingPrecision = EmbeddingPrecision.AUTO,
+        turns: Path | None = None,
     ) -> None:
-        """Find the model.
+        """Find the model; processes that name the same file for ``turns`` do not run at once.
 
         Raises:
             PermanentError: if it is not on this machine.
@@ -49,6 +52,7 @@ class Embedder:
         self.name = name
         self.batch_size = batch_size
         self._wanted_precision = wanted_precision
+        self._turns = turns
         self._folder = models.model_folder(name)
         self._lock = RLock()
 
@@ -98,7 +102,7 @@ class Embedder:
         for first in range(0, len(texts), self.batch_size):
             control.check()
             batch = longest_first[first : first + self.batch_size]
-            with self._lock, _threads_for(len(batch)):
+            with self._lock, self._turn(len(batch)), _threads_for(len(batch)):
                 vectors[batch] = self._model.encode(
                     [without_surrogates(texts[index]) for index in batch],
                     batch_size=self.batch_size,
@@ -108,6 +112,10 @@ class Embedder:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         np.divide(vectors, lengths, out=vectors, where=lengths > 0)
         return vectors
+
+    def _turn(self, texts: int) -> AbstractContextManager[None]:
+        """Wait for our turn at all cores; few texts take one, and wait for nobody."""
+        return turn(self._turns) if self._turns and texts > _FEW_TEXTS else nullcontext()
 
     @property
     def _model(self) -> SentenceTransformer:
@@ -165,6 +173,7 @@ def load_embedder(
     name: str,
     batch_size: int,
     wanted_precision: EmbeddingPrecision = EmbeddingPrecision.AUTO,
+    turns: Path | None = None,
 ) -> Embedder:
     """Return the embedder of that name, one per process, so that its model is loaded once.
 
@@ -172,7 +181,7 @@ def load_embedder(
         PermanentError: if the model is not on this machine.
     """
     with _CACHE_LOCK:
-        return _cached_embedder(name, batch_size, wanted_precision)
+        return _cached_embedder(name, batch_size, wanted_precision, turns)
 
 
 _CACHE_LOCK = Lock()

@@ -35,7 +35,6 @@ from dagster._cli.api import _execute_run_command_body
 from dagster._utils.interrupts import capture_interrupts
 
 import ingestion_pipeline
-from ingestion_pipeline.embedding import load_embedder
 from ingestion_pipeline.errors import IngestError
 from ingestion_pipeline.execution.executor import beating
 from ingestion_pipeline.execution.instance import open_instance
@@ -47,6 +46,7 @@ from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.streams.heartbeats import Heartbeat
 from ingestion_pipeline.tasks.heart import own_address
 from ingestion_pipeline.tasks.process import memory_bytes
+from ingestion_pipeline.tasks.services import embedder_named
 
 logger = logging.getLogger(__name__)
 
@@ -170,11 +170,7 @@ def _warm_up(**_: Any) -> None:
         settings = Settings()
         import_module("lancedb")
         try:
-            load_embedder(
-                settings.embedding_model,
-                settings.embedding_batch_size,
-                settings.embedding_precision,
-            ).load()
+            embedder_named(settings.embedding_model, settings).load()
         except IngestError as error:
             logger.warning("the embedding model cannot be loaded: %s", error)
 

@@ -38,6 +38,18 @@ if TYPE_CHECKING:
     from ingestion_pipeline.tasks.sealing import Sealer
 
 
+def embedder_named(name: str, settings: Settings) -> Embedder:
+    """Return an embedding model as the settings have it run, one per process."""
+    from ingestion_pipeline.embedding import load_embedder
+
+    return load_embedder(
+        name,
+        settings.embedding_batch_size,
+        settings.embedding_precision,
+        settings.state / "embedding.turn",
+    )
+
+
 class Services:
     """Everything by its name; each part is opened on first use and kept."""
 
@@ -147,11 +159,8 @@ class Services:
 
     def embedder(self, collection: Collection) -> Embedder:
         """Return the collection's embedding model, loaded once per process."""
-        from ingestion_pipeline.embedding import load_embedder
-
         name = collection.config.embedding_model or self.settings.embedding_model
-        settings = self.settings
-        return load_embedder(name, settings.embedding_batch_size, settings.embedding_precision)
+        return embedder_named(name, self.settings)
 
     def index(self, collection: Collection) -> CollectionIndex:
         """Return the collection's index for its embedding model."""
