@@ -67,7 +67,11 @@ def test_nobody_waits_for_ever_for_somebody_who_was_stopped(
     other.communicate()
 
 
-def test_turns_follow_each_other_in_one_process(tmp_path: Path) -> None:
+def test_a_turn_ends_with_its_block(tmp_path: Path) -> None:
+    began_at = time.monotonic()
+
     for _ in range(3):
         with turn(tmp_path / "turn"):
             pass
+
+    assert time.monotonic() - began_at < turns.LONGEST_WAIT_SECONDS
