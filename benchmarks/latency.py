@@ -22,17 +22,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from documents import write_page
 from pages import inserted
 from systems import System, running
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 COLLECTION = "latency"
-WORDS = (
-    *("harbour", "canal", "freight", "tonnage", "pilot", "lock", "vessel", "schedule"),
-    *("inspection", "permit", "invoice", "depot", "crane", "customs", "tariff", "berth"),
-    *("cargo", "manifest", "engine", "survey", "route", "tide", "signal", "lantern"),
-)
-WORDS_ON_A_PAGE = 380
 LONGEST_SECONDS = 120.0
 
 
@@ -45,8 +40,8 @@ class Side:
     gaps: list[float] = field(default_factory=list)
     at_once: list[float] = field(default_factory=list)
     back_to_back: list[float] = field(default_factory=list)
-    marks: dict[str, str] = field(default_factory=dict)
-    """A word that only this document has, and the document's name."""
+    marks: list[str] = field(default_factory=list)
+    """Words that only one document has each, which is called so."""
 
 
 def main() -> int:
@@ -88,7 +83,8 @@ def main() -> int:
 
 def measure(side: Side, messages: int, generator: random.Random) -> list[float]:
     """Send messages at once and return the seconds that each took."""
-    written = [write_page(side, generator) for _ in range(messages)]
+    written = [write_page(side.system.sources, generator) for _ in range(messages)]
+    side.marks += [path.stem for path in written]
     sent = {}
     for path in written:
         task_id = uuid.uuid4().hex
@@ -100,31 +96,13 @@ def measure(side: Side, messages: int, generator: random.Random) -> list[float]:
     return [task.finished_at - sent[task.task_id] for task in tasks if task.finished_at]
 
 
-def write_page(side: Side, generator: random.Random) -> Path:
-    """Write a PDF of one page that holds a word of its own."""
-    from reportlab.lib.pagesizes import A4
-    from reportlab.pdfgen.canvas import Canvas
-
-    mark = f"mark{uuid.uuid4().hex[:10]}"
-    words = [*generator.choices(WORDS, k=WORDS_ON_A_PAGE), mark]
-    path = side.system.sources / f"{mark}.pdf"
-    canvas = Canvas(str(path), pagesize=A4)
-    text = canvas.beginText(60, 780)
-    for start in range(0, len(words), 11):
-        text.textLine(" ".join(words[start : start + 11]).capitalize() + ".")
-    canvas.drawText(text)
-    canvas.save()
-    side.marks[mark] = path.name
-    return path
-
-
 def not_found(side: Side) -> list[str]:
     """Return the marks that a search for them does not find."""
     client = side.system.client
     missing = []
-    for mark, name in side.marks.items():
+    for mark in side.marks:
         hits = client.search(mark, collection=COLLECTION, mode="text", k=3)
-        if name not in {hit.name for hit in hits}:
+        if f"{mark}.pdf" not in {hit.name for hit in hits}:
             missing.append(mark)
     return missing
 

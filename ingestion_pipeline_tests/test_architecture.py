@@ -21,7 +21,7 @@ PACKAGE = Path(ingestion_pipeline.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"settings", "model", "errors", "logs", "control", "languages", "memory"},
+    {"settings", "model", "errors", "logs", "control", "children", "languages", "memory"},
     {"registry", "streams", "storage", "llm"},
     {"parsing", "chunking", "enrichment", "embedding", "indexing", "raptor", "graph"},
     {"retrieval", "stages"},

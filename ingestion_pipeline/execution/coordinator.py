@@ -74,11 +74,10 @@ def limited(config: RunQueueConfig, workers: Sequence[Heartbeat]) -> RunQueueCon
             served[queue] = served.get(queue, 0) + worker.slots
     slots = sum(worker.slots for worker in workers)
     own_processes = 0 if all(queue in served for queue in Queue) else config.max_concurrent_runs
-    unlimited = own_processes < 0
     by_queue: list[dict[str, Any]] = [
         {"key": QUEUE_TAG, "value": queue, "limit": limit} for queue, limit in served.items()
     ]
     return config._replace(
-        max_concurrent_runs=own_processes if unlimited else slots + own_processes,
+        max_concurrent_runs=-1 if own_processes < 0 else slots + own_processes,
         tag_concurrency_limits=[*config.tag_concurrency_limits, *by_queue],
     )

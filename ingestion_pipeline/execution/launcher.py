@@ -24,7 +24,7 @@ from dagster_celery.launcher import CeleryRunLauncher
 from kombu.exceptions import KombuError
 
 from ingestion_pipeline.errors import TransientError
-from ingestion_pipeline.execution.messages import EXECUTE_RUN, broker_url, configuration
+from ingestion_pipeline.execution.broker import EXECUTE_RUN, broker_url, configuration
 from ingestion_pipeline.execution.queues import (
     LAUNCHER_TAG,
     OFFER_TAG,

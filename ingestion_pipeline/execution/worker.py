@@ -36,9 +36,9 @@ from dagster._utils.interrupts import capture_interrupts
 
 import ingestion_pipeline
 from ingestion_pipeline.errors import IngestError
+from ingestion_pipeline.execution.broker import EXECUTE_RUN, broker_url, configuration
 from ingestion_pipeline.execution.executor import beating
 from ingestion_pipeline.execution.instance import open_instance
-from ingestion_pipeline.execution.messages import EXECUTE_RUN, broker_url, configuration
 from ingestion_pipeline.execution.queues import Queue
 from ingestion_pipeline.execution.signals import heartbeats, run_signals
 from ingestion_pipeline.logs import Role, set_up_logging
@@ -59,7 +59,8 @@ STUCK_SECONDS = 10.0
 """A worker with nothing to do that leaves messages lying for so long has stopped consuming."""
 FINISH_SECONDS = 5.0
 """How long runs may go on after a worker was asked to end; then they give back what they hold."""
-CODE_POLL_BEATS = 5
+BEATS_PER_LOOK = 5
+"""How rarely the keeper looks at code and memory, which takes some 30 ms."""
 EXIT_STUCK = 70
 
 
@@ -230,9 +231,11 @@ class Keeper:
         self._queues = tuple(queues)
         self._slots = slots
         self._processes = processes
+        self._ip = own_address()
         self._name = f"worker:{socket.gethostname()}:{os.getpid()}"
         self._boot_at = datetime.now(UTC)
         self._code = code
+        self._memory_bytes = 0
         self._idleness = Idleness()
         self._over = threading.Event()
         self._busy = threading.Lock()
@@ -263,12 +266,14 @@ class Keeper:
         beats = 0
         while not self._over.is_set():
             with self._busy:
-                self._try_to_beat()
-                beats += 1
-                if beats % CODE_POLL_BEATS == 0 and newest_change() != self._code:
-                    self.is_outdated = True
+                if beats % BEATS_PER_LOOK == 0:
+                    self._memory_bytes = memory_bytes(os.getpid(), *self._processes())
+                    self.is_outdated = newest_change() != self._code
+                if self.is_outdated:
                     state.should_stop = 0
                     break
+                self._try_to_beat()
+                beats += 1
             self._over.wait(BEAT_SECONDS)
         with self._busy, suppress(IngestError):
             heartbeats().remove(self._name)
@@ -296,7 +301,7 @@ class Keeper:
         heartbeats().beat(
             Heartbeat(
                 name=self._name,
-                ip=own_address(),
+                ip=self._ip,
                 pid=os.getpid(),
                 boot_at=self._boot_at,
                 now=now,
@@ -305,7 +310,7 @@ class Keeper:
                 done=state.total_count[EXECUTE_RUN] - taken - _Request.failed,
                 failed=_Request.failed,
                 current=tuple(request.run_id for request in active),
-                memory_bytes=memory_bytes(os.getpid(), *self._processes()),
+                memory_bytes=self._memory_bytes,
                 queues=self._queues,
                 slots=self._slots,
             ),

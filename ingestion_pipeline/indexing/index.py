@@ -28,7 +28,6 @@ from ingestion_pipeline.indexing.schema import (
     table_schema,
 )
 from ingestion_pipeline.indexing.snapshot import Snapshot
-from ingestion_pipeline.memory import sparing
 from ingestion_pipeline.settings import library_default
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ class CollectionIndex:
                 table = self._create(dimension=int(documents[0].vectors.shape[1]))
             return _replace(table, documents, replaced, before_commit)
 
-        with storage_errors(self.uri), sparing():
+        with storage_errors(self.uri):
             return committed(attempt, f"publishing {len(replaced)} documents")
 
     def snapshot(self) -> Snapshot:
@@ -114,7 +113,7 @@ class CollectionIndex:
         Raises:
             TransientError: if other writers came first again and again.
         """
-        with storage_errors(self.uri), sparing():
+        with storage_errors(self.uri):
             return maintenance.maintain(self._open(), thorough=thorough)
 
     def drop_other_generations(self) -> int:

@@ -35,7 +35,8 @@ class Summary:
     """One node of a tree; its leaves are chunks.
 
     ``layer`` 1 is right above chunks. ``children`` are ids of chunks in layer 1 and of summaries
-    above, ``chunk_ids`` all chunks below it; both in the order of the documents. ``document_id`` is
+    above (and, across documents, of the chunks of those that have no summary), ``chunk_ids`` all
+    chunks below it; both in the order of the documents. ``document_id`` is
     None where it spans documents. ``tokens`` counts the embedding model's tokens of ``text``,
     special tokens included. ``title`` is a few words that tell it from its siblings.
     """

@@ -6,14 +6,13 @@ and restarts (``pool``).
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
+from ingestion_pipeline.children import die_with
 from ingestion_pipeline.errors import IngestError, InputNeededError, TransientError
 from ingestion_pipeline.model.collections import Partitioner
 from ingestion_pipeline.model.elements import ParsedDocument
@@ -28,8 +27,6 @@ from ingestion_pipeline.parsing.protocol import (
     write_frame,
 )
 
-_PR_SET_PDEATHSIG = 1
-
 Parse = Callable[[bytes, str, str | None, Partitioner], ParsedDocument]
 """Reads a document, given its bytes, its name, its password, if there is one, and who reads it."""
 
@@ -42,7 +39,7 @@ def serve(parse_one: Parse, arguments: Sequence[str]) -> None:
         arguments: The parent's process id and the limit of memory in bytes.
     """
     parent, memory_bytes = map(int, arguments)
-    _die_with(parent)
+    die_with(parent)
     _limit(memory_bytes)
     requests, replies = _take_over_pipes()
     write_frame(replies, b"")
@@ -56,17 +53,6 @@ def serve(parse_one: Parse, arguments: Sequence[str]) -> None:
         del data, password
         _send(replies, reply)
         del reply
-
-
-def _die_with(parent: int) -> None:
-    """End with the parent however it ends, even while a parser holds this process.
-
-    Elsewhere than on Linux the end of standard input has to do.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit()
 
 
 def _limit(memory_bytes: int) -> None:

@@ -9,7 +9,6 @@ Belongs here: that process's life. Does not belong here: what is computed.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from importlib import import_module
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
+from ingestion_pipeline.children import die_with
 from ingestion_pipeline.control import Control
 from ingestion_pipeline.errors import ErrorKind, TransientError
 from ingestion_pipeline.settings import untracked_environment
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _POLL_SECONDS = 0.1
-_PR_SET_PDEATHSIG = 1
 
 
 def call(
@@ -90,7 +89,7 @@ def main(parent: int, module: str, name: str) -> None:
     """Answer the request on standard input on standard output."""
     import numpy as np
 
-    _die_with(parent)
+    die_with(parent)
     reply = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not come between
     with np.load(sys.stdin.buffer) as request:
@@ -98,14 +97,6 @@ def main(parent: int, module: str, name: str) -> None:
     answer = getattr(import_module(module), name)(**arguments)
     with reply:
         np.save(reply, answer)
-
-
-def _die_with(parent: int) -> None:
-    """End with the parent, however it ends; elsewhere than on Linux, end when the work is done."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import pytest
 from dagster._core.launcher import WorkerStatus
 
 import ingestion_pipeline
+from ingestion_pipeline.execution.broker import EXECUTE_RUN
 from ingestion_pipeline.execution.launcher import SILENCE_SECONDS
-from ingestion_pipeline.execution.messages import EXECUTE_RUN
 from ingestion_pipeline.execution.queues import Queue
 from ingestion_pipeline.execution.worker import (
     BEAT_TTL_SECONDS,

@@ -8,7 +8,7 @@ import celery
 import pytest
 import redis
 
-from ingestion_pipeline.execution.messages import EXECUTE_RUN, broker_url
+from ingestion_pipeline.execution.broker import EXECUTE_RUN, broker_url
 from ingestion_pipeline.execution.queues import Queue
 from ingestion_pipeline.execution.worker import make_app
 from ingestion_pipeline.settings import Settings
