@@ -33,9 +33,9 @@ from ingestion_pipeline.embedding import Embedder, load_embedder
 from ingestion_pipeline.enrichment.keywords import keywords
 from ingestion_pipeline.enrichment.words import features
 from ingestion_pipeline.model.chunks import Chunk, chunk_id
-from ingestion_pipeline.raptor.extractive import extract
-from ingestion_pipeline.raptor.text import TextTools, sentences, shown
 from ingestion_pipeline.settings import PACKAGED_MODEL
+from ingestion_pipeline.summarising.extractive import extract
+from ingestion_pipeline.summarising.text import TextTools, sentences, shown
 
 PASSAGE_CHARACTERS = 900
 SECTION = 10

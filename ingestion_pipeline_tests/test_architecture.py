@@ -23,6 +23,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"settings", "model", "errors", "logs", "control", "children", "languages", "memory"},
     {"registry", "streams", "storage", "llm"},
+    {"clustering", "summarising"},
     {"parsing", "chunking", "enrichment", "embedding", "indexing", "raptor", "graph"},
     {"retrieval", "stages"},
     {"dataflow", "tasks"},

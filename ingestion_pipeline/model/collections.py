@@ -81,6 +81,54 @@ class EnrichmentConfig(BaseModel):
     """Whether to make a table of contents of each document."""
 
 
+class RaptorScope(StrEnum):
+    """What a tree of summaries spans."""
+
+    DOCUMENT = "document"
+    COLLECTION = "collection"
+    """Trees of documents, and above them summaries across documents."""
+
+
+class RaptorMethod(StrEnum):
+    """How what is to be summarised together is found, across documents."""
+
+    COMMUNITIES = "communities"
+    """Of a graph of nearest neighbours."""
+    CLASSIC = "classic"
+    """Gaussian mixtures after a reduction of dimensions, as the paper and the first seed."""
+
+
+class RaptorConfig(BaseModel):
+    """Trees of summaries; none by default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = False
+    """Whether they are built of themselves, when the collection changed and is quiet again."""
+    scope: RaptorScope = RaptorScope.DOCUMENT
+    method: RaptorMethod = RaptorMethod.COMMUNITIES
+    max_tokens: Annotated[int, Field(ge=32, le=2048)] = 256
+    """Most tokens of a summary; the embedding model's limit holds too."""
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Least probability with which a member belongs to a group; of the classic method."""
+    max_cluster: Annotated[int, Field(ge=2, le=1024)] = 64
+    """Most groups of a layer, or of a part of it; of the classic method."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    prompt: str | None = None
+    """What the configured LLM is asked, with ``{cluster_content}`` in it; None is ours."""
+    max_errors: Annotated[int, Field(ge=0, le=1000)] = 3
+    """Answers the LLM may fail to give; then the rest of the build quotes sentences instead."""
+
+
+class MindMapConfig(BaseModel):
+    """Mind maps; none by default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = False
+    """Whether they are drawn of themselves, when the collection changed and is quiet again."""
+
+
 class CollectionConfig(BaseModel):
     """How the documents of one collection are processed; every field has a working default."""
 
@@ -106,8 +154,12 @@ class CollectionConfig(BaseModel):
     """A name or folder that sentence-transformers loads; None is the configured default."""
     max_parallel_runs: Annotated[int, Field(ge=1, le=64)] = 1
     """How many runs may share the backlog of this collection."""
+    quiet_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300
+    """For how long nothing must have changed before trees and maps are built."""
     enrichment: EnrichmentConfig = EnrichmentConfig()
     """Keys below it are written ``enrichment.keywords`` and so on."""
+    raptor: RaptorConfig = RaptorConfig()
+    mindmap: MindMapConfig = MindMapConfig()
 
     def flat(self) -> dict[str, Any]:
         """Return every option by its key, as people write it: ``enrichment.keywords``."""

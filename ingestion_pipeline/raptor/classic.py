@@ -16,10 +16,10 @@ import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ingestion_pipeline.clustering import child
+from ingestion_pipeline.clustering.neighbours import unit
 from ingestion_pipeline.control import Control
-from ingestion_pipeline.raptor import child
 from ingestion_pipeline.raptor.clusters import LARGEST, LARGEST_WITH_GUESTS, SMALLEST, TOP, halves
-from ingestion_pipeline.raptor.neighbours import unit
 
 if TYPE_CHECKING:
     import numpy as np

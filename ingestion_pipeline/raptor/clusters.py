@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ingestion_pipeline.clustering.communities import communities
+from ingestion_pipeline.clustering.neighbours import nearest, unit
 from ingestion_pipeline.control import Control
-from ingestion_pipeline.raptor.communities import communities
-from ingestion_pipeline.raptor.neighbours import nearest, unit
 
 if TYPE_CHECKING:
     import numpy as np

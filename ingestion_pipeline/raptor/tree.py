@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ingestion_pipeline.raptor.text import Written
+    from ingestion_pipeline.summarising.text import Written
 
 FEWEST_CHUNKS = 2
 """A document with less has no tree: a summary of one chunk would be that chunk again."""

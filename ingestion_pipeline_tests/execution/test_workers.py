@@ -19,8 +19,9 @@ from ingestion_pipeline.execution.broker import EXECUTE_RUN
 from ingestion_pipeline.execution.launcher import SILENCE_SECONDS
 from ingestion_pipeline.execution.queues import Queue
 from ingestion_pipeline.execution.worker import (
+    BEAT_SECONDS,
     BEAT_TTL_SECONDS,
-    CODE_POLL_BEATS,
+    BEATS_PER_LOOK,
     EXIT_STUCK,
     FINISH_SECONDS,
     STUCK_SECONDS,
@@ -189,7 +190,7 @@ def test_a_worker_starts_anew_when_the_code_has_changed_and_loses_no_run(
     pid = lab.place(run_id).pid
 
     (copy / "errors.py").touch()
-    assert eventually(lambda: lab.serving() == 0, 3 * CODE_POLL_BEATS)
+    assert eventually(lambda: lab.serving() == 0, 3 * BEATS_PER_LOOK * BEAT_SECONDS)
     lab.release(run_id)
 
     assert lab.becomes(run_id, Status.SUCCESS)

@@ -10,7 +10,7 @@ from ingestion_pipeline.errors import LeaseLostError
 from ingestion_pipeline.raptor import classic
 from ingestion_pipeline.raptor.classic import next_layer
 from ingestion_pipeline.raptor.clusters import LARGEST, LARGEST_WITH_GUESTS, SMALLEST, TOP
-from ingestion_pipeline_tests.raptor.vectors import Stopping, Vectors, assert_layer, planted
+from ingestion_pipeline_tests.clustering.vectors import Stopping, Vectors, assert_layer, planted
 
 
 def grouped(

@@ -16,7 +16,7 @@ from ingestion_pipeline.raptor.clusters import (
     halves,
     next_layer,
 )
-from ingestion_pipeline_tests.raptor.vectors import Stopping, assert_layer, planted
+from ingestion_pipeline_tests.clustering.vectors import Stopping, assert_layer, planted
 
 SEED = 7
 
@@ -114,7 +114,7 @@ def test_the_work_can_be_stopped() -> None:
 
 
 def test_a_large_layer_is_stopped_while_its_child_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingestion_pipeline.raptor.communities._EDGES_IN_PROCESS", 0)
+    monkeypatch.setattr("ingestion_pipeline.clustering.communities._EDGES_IN_PROCESS", 0)
     asked = Stopping(after=2)  # once by the search, once before the child is awaited
 
     with pytest.raises(LeaseLostError):

@@ -18,7 +18,6 @@ from ingestion_pipeline.errors import LeaseLostError
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.summaries import Citation, SummaryMethod, summary_id
 from ingestion_pipeline.raptor.outline import MOST
-from ingestion_pipeline.raptor.text import Written
 from ingestion_pipeline.raptor.tree import (
     CITATIONS_EACH,
     MOST_LAYERS,
@@ -33,6 +32,7 @@ from ingestion_pipeline.raptor.tree import (
     leaves_hash,
     leaves_of,
 )
+from ingestion_pipeline.summarising.text import Written
 from ingestion_pipeline_tests.raptor.trees import chunk, chunks_under, subjects
 
 RECIPE = "as the tests do it"

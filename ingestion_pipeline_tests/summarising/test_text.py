@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ingestion_pipeline.chunking.sentences import sentence_starts
-from ingestion_pipeline.raptor.text import sentences, shown
-from ingestion_pipeline_tests.raptor.writing import chunk, chunks
+from ingestion_pipeline.summarising.text import sentences, shown
+from ingestion_pipeline_tests.summarising.writing import chunk, chunks
 
 
 def found(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from ingestion_pipeline.control import Control
 from ingestion_pipeline.errors import ErrorKind, TransientError
 from ingestion_pipeline.llm import ChatModel
 from ingestion_pipeline.model.summaries import Citation, SummaryMethod
-from ingestion_pipeline.raptor.text import TextTools, Written
+from ingestion_pipeline.summarising.text import TextTools, Written
 
 PLACEHOLDER = "{cluster_content}"
 DEFAULT_PROMPT = (

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ingestion_pipeline.clustering import child
 from ingestion_pipeline.control import Control
-from ingestion_pipeline.raptor import child
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion_pipeline.model.summaries import Citation, SummaryMethod
-from ingestion_pipeline.raptor.extractive import extract
-from ingestion_pipeline.raptor.text import Written
-from ingestion_pipeline_tests.raptor.writing import (
+from ingestion_pipeline.summarising.extractive import extract
+from ingestion_pipeline.summarising.text import Written
+from ingestion_pipeline_tests.summarising.writing import (
     SPECIAL,
     TOOLS,
     chunk,

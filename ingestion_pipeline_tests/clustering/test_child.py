@@ -7,10 +7,10 @@ import numpy as np
 import psutil
 import pytest
 
+from ingestion_pipeline.clustering import child
 from ingestion_pipeline.control import NoControl
 from ingestion_pipeline.errors import ErrorKind, LeaseLostError, TransientError
-from ingestion_pipeline.raptor import child
-from ingestion_pipeline_tests.raptor.vectors import Stopping
+from ingestion_pipeline_tests.clustering.vectors import Stopping
 
 
 def test_a_function_gets_its_arrays_and_its_answer_comes_back() -> None:

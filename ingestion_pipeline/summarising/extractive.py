@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.summaries import Citation, SummaryMethod
-from ingestion_pipeline.raptor.text import TextTools, Written, sentences, shown, trimmed
+from ingestion_pipeline.summarising.text import TextTools, Written, sentences, shown, trimmed
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,10 +8,10 @@ from ingestion_pipeline.control import NoControl
 from ingestion_pipeline.errors import PermanentError, TransientError
 from ingestion_pipeline.llm import Budget, BudgetSpentError
 from ingestion_pipeline.model.summaries import Citation, SummaryMethod
-from ingestion_pipeline.raptor.abstractive import DEFAULT_PROMPT, write
-from ingestion_pipeline.raptor.text import Written
+from ingestion_pipeline.summarising.abstractive import DEFAULT_PROMPT, write
+from ingestion_pipeline.summarising.text import Written
 from ingestion_pipeline_tests.llm.endpoints import Reply, Running, replies, serving
-from ingestion_pipeline_tests.raptor.writing import TOOLS, token_counts
+from ingestion_pipeline_tests.summarising.writing import TOOLS, token_counts
 
 SOURCES = (Citation("c0", 0, 10), Citation("c1", 0, 12))
 PROMPT = "Sum up: {cluster_content} End."

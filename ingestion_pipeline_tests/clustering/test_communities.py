@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ingestion_pipeline.clustering import communities
+from ingestion_pipeline.clustering.neighbours import nearest
 from ingestion_pipeline.control import NoControl
-from ingestion_pipeline.raptor import communities
-from ingestion_pipeline.raptor.neighbours import nearest
-from ingestion_pipeline_tests.raptor.vectors import Vectors, planted
+from ingestion_pipeline_tests.clustering.vectors import Vectors, planted
 
 SEED = 7
 

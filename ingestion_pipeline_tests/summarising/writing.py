@@ -12,7 +12,7 @@ from ingestion_pipeline.chunking.sentences import sentence_starts
 from ingestion_pipeline.enrichment.keywords import keywords
 from ingestion_pipeline.enrichment.words import features
 from ingestion_pipeline.model.chunks import Chunk
-from ingestion_pipeline.raptor.text import TextTools
+from ingestion_pipeline.summarising.text import TextTools
 
 SPECIAL = 2
 TOKEN = re.compile(r"[\u3400-\u9fff]|\w{1,8}|[^\w\s]")

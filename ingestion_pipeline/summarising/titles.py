@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, dropwhile
 
-from ingestion_pipeline.raptor.text import TextTools
+from ingestion_pipeline.summarising.text import TextTools
 
 _CANDIDATES = 12
 """Phrases of a group that are looked at."""

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ingestion_pipeline.clustering import neighbours
+from ingestion_pipeline.clustering.neighbours import nearest, unit
 from ingestion_pipeline.control import NoControl
 from ingestion_pipeline.errors import LeaseLostError
-from ingestion_pipeline.raptor import neighbours
-from ingestion_pipeline.raptor.neighbours import nearest, unit
-from ingestion_pipeline_tests.raptor.vectors import Stopping, Vectors, planted
+from ingestion_pipeline_tests.clustering.vectors import Stopping, Vectors, planted
 
 
 def brute_force(vectors: Vectors, count: int) -> np.ndarray:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ingestion_pipeline.raptor.titles import titles
-from ingestion_pipeline_tests.raptor.writing import TOOLS
+from ingestion_pipeline.summarising.titles import titles
+from ingestion_pipeline_tests.summarising.writing import TOOLS
 
 REACTOR = "The molten salt reactor of Brandt stands. A molten salt reactor has a freeze plug."
 TURBINE = "The wind turbine of Brandt turns. A wind turbine has rotor blades. Rotor blades wear."
