@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -18,7 +19,15 @@ from ingestion_pipeline.model.collections import DEFAULT_TENANT, CollectionName
 from ingestion_pipeline.model.documents import Document, Stage
 from ingestion_pipeline.model.enrichment import Enrichment
 from ingestion_pipeline.model.search import Hit, SearchMode
-from ingestion_pipeline.model.tasks import Backend, Priority, ReindexOnly, Task, TaskState
+from ingestion_pipeline.model.tasks import (
+    BUILDS,
+    Backend,
+    Priority,
+    ReindexOnly,
+    Task,
+    TaskState,
+    TaskType,
+)
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.tasks.services import Services
 
@@ -221,6 +230,54 @@ class IngestionClient:
         known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
         return self.get_task(submit_reindex(self.services, known, only))
 
+    def build(
+        self,
+        kind: TaskType,
+        *,
+        collection: str,
+        tenant: str = DEFAULT_TENANT,
+        document_ids: Sequence[str] = (),
+    ) -> Task:
+        """Accept a build of a collection, ``raptor`` or ``mindmap``, or of some documents."""
+        from ingestion_pipeline.tasks.submission import submit_build
+
+        known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
+        return self.get_task(submit_build(self.services, known, kind, document_ids))
+
+    def export_mind_map(
+        self,
+        *,
+        collection: str,
+        tenant: str = DEFAULT_TENANT,
+        form: str = "json",
+        document_id: str | None = None,
+    ) -> str:
+        """Return the mind map of a collection, or of one document, in a form.
+
+        That is ``json``, ``mermaid``, ``markmap``, ``opml`` or ``html``.
+
+        Raises:
+            PermanentError: of kind ``not_found`` where none was built.
+        """
+        from ingestion_pipeline.raptor import MindMapFormat
+        from ingestion_pipeline.tasks.exports import export_map
+
+        known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
+        return export_map(self.services, known, MindMapFormat(form), document_id)
+
+    def export_tree(
+        self, *, collection: str, tenant: str = DEFAULT_TENANT, document_id: str | None = None
+    ) -> str:
+        """Return the summaries of a collection, or of one document, as JSON.
+
+        Raises:
+            PermanentError: of kind ``not_found`` where no tree was built.
+        """
+        from ingestion_pipeline.tasks.exports import export_tree
+
+        known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
+        return export_tree(self.services, known, document_id)
+
     def get_task(self, task_id: str) -> Task:
         """Return a task with its messages.
 
@@ -297,10 +354,13 @@ class IngestionClient:
     def work_here(self, task_ids: Sequence[str], *, slice_seconds: float | None = None) -> None:
         """Take what waits in the tasks' collections through all stages, in this process.
 
+        And then build what tasks want built of them.
+
         After ``slice_seconds`` no further batch is begun.
         """
         from ingestion_pipeline.execution.instance import open_instance
         from ingestion_pipeline.execution.runs import DagsterRuns
+        from ingestion_pipeline.tasks.builds import BuildRequest, build
         from ingestion_pipeline.tasks.deletion import finish_purges
         from ingestion_pipeline.tasks.reconciliation import reconcile
         from ingestion_pipeline.tasks.work import WorkRequest, run
@@ -316,6 +376,10 @@ class IngestionClient:
             run_id = f"in-process-{uuid.uuid4().hex[:12]}"
             request = WorkRequest(run_id, Backend.IN_PROCESS, slice_seconds=slice_seconds)
             run(self.services, collection, request)
+            wanted = {task.type for task in open_tasks if task.collection == collection.name.name}
+            for kind in (kind for kind in BUILDS if kind in wanted):
+                with suppress(PermanentError):  # its tasks say so
+                    build(self.services, collection, BuildRequest(run_id, Backend.IN_PROCESS, kind))
 
     def events(self, task_id: str, after: str = "0-0") -> Iterator[TaskEvent]:
         """Yield a task's events from a point on, and wait for more until the task is final.

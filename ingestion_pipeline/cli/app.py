@@ -14,6 +14,7 @@ from ingestion_pipeline.cli import (
     collections,
     demo,
     documents,
+    knowledge,
     operations,
     orders,
     search,
@@ -22,6 +23,7 @@ from ingestion_pipeline.cli import (
 )
 from ingestion_pipeline.errors import ErrorKind, IngestError
 from ingestion_pipeline.logs import Role, set_up_logging
+from ingestion_pipeline.memory import hold_little
 from ingestion_pipeline.settings import Settings
 
 INTERRUPTED = 130
@@ -50,6 +52,8 @@ app.command("picture")(documents.picture)
 app.command("delete")(orders.delete)
 app.command("reindex")(documents.reindex)
 app.add_typer(collections.app, name="collections")
+app.command("build")(knowledge.build)
+app.command("export")(knowledge.export)
 app.command("search")(search.search)
 app.command("evaluate")(search.evaluate)
 app.command("status")(operations.status)
@@ -72,6 +76,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run a command: exit code 0 on success, 1 with one line on failure, 2 on wrong usage."""
+    hold_little()
     if logging.lastResort:  # what other packages say, of which a person gets to see errors only
         logging.lastResort.setLevel(logging.ERROR)
     try:

@@ -15,6 +15,14 @@ from ingestion_pipeline.defs.ingest.checks import (
     index_matches_registry,
 )
 from ingestion_pipeline.defs.intake.sensors import reconcile_sensor, task_stream_sensor
+from ingestion_pipeline.defs.knowledge.assets import mind_map, raptor_summaries
+from ingestion_pipeline.defs.knowledge.checks import (
+    every_chunk_is_under_a_summary,
+    summaries_cite_existing_chunks,
+    tree_is_current,
+)
+from ingestion_pipeline.defs.knowledge.jobs import mindmap_job, raptor_job
+from ingestion_pipeline.defs.knowledge.sensors import build_sensor
 from ingestion_pipeline.defs.operations.jobs import ingest_job, reindex_job
 from ingestion_pipeline.defs.operations.maintenance import maintenance_job, purge_job
 from ingestion_pipeline.defs.operations.schedules import (
@@ -29,7 +37,7 @@ from ingestion_pipeline.resources.services import ServicesResource
 def build_defs(services: ServicesResource | None = None) -> dg.Definitions:
     """Return all definitions, with the given resource or the one the settings describe."""
     return dg.Definitions(
-        assets=[ingest],
+        assets=[ingest, raptor_summaries, mind_map],
         asset_checks=[
             every_document_is_indexed,
             chunks_fit_the_model,
@@ -38,9 +46,12 @@ def build_defs(services: ServicesResource | None = None) -> dg.Definitions:
             every_document_has_text,
             embedding_model_covers_languages,
             few_chunks_are_repeated,
+            every_chunk_is_under_a_summary,
+            summaries_cite_existing_chunks,
+            tree_is_current,
         ],
-        jobs=[ingest_job, reindex_job, maintenance_job, purge_job],
-        sensors=[task_stream_sensor, reconcile_sensor, purge_sensor],
+        jobs=[ingest_job, reindex_job, raptor_job, mindmap_job, maintenance_job, purge_job],
+        sensors=[task_stream_sensor, build_sensor, reconcile_sensor, purge_sensor],
         schedules=[nightly_reindex_schedule, nightly_maintenance_schedule],
         resources={"services": services or ServicesResource()},
         executor=beating_executor,

@@ -23,6 +23,7 @@ from dagster._core.storage.tags import (
 )
 
 from ingestion_pipeline.execution.queues import LAUNCHER_TAG, Launcher
+from ingestion_pipeline.model.tasks import TaskType
 from ingestion_pipeline.tasks.reconciliation import Standing
 
 LAUNCHED = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
@@ -31,6 +32,8 @@ ACTIVE = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 GRACE_SECONDS = 60.0
 """A started run without a lease counts this long: it may be between two batches, or loading."""
 LOST = "The run ended with the services that had started it."
+BUILD_JOBS = {TaskType.RAPTOR: "raptor_job", TaskType.MINDMAP: "mindmap_job"}
+"""The jobs that build something of a collection as a whole; see ``defs.knowledge``."""
 TASK_SENSOR = "task_stream_sensor"
 """The sensor that takes tasks up; see ``defs.intake``."""
 RETRY_DUE_SECONDS = 120.0
@@ -105,7 +108,7 @@ def stopped_by_person(instance: dg.DagsterInstance, run_id: str) -> bool:
 def runs_by_collection(
     instance: dg.DagsterInstance, live_runs: Mapping[str, AbstractSet[str]]
 ) -> Counter[str]:
-    """Count the runs that each collection has, queued ones included.
+    """Count the runs that each collection has for its documents, queued ones included.
 
     A started run that holds no lease any more does not count after a while: its process may be
     gone without Dagster having noticed, and must not keep its collection waiting.
@@ -114,13 +117,26 @@ def runs_by_collection(
     records = instance.get_run_records(dg.RunsFilter(statuses=[*PENDING, *ACTIVE]))
     for record in records:
         key = record.dagster_run.tags.get(PARTITION_NAME_TAG)
-        if key is None:
+        if key is None or record.dagster_run.job_name in BUILD_JOBS.values():
             continue
         is_pending = record.dagster_run.status in PENDING
         is_new = time.time() - (record.start_time or time.time()) < GRACE_SECONDS
         holds_lease = record.dagster_run.run_id in live_runs.get(key, ())
         counts[key] += is_pending or is_new or holds_lease
     return counts
+
+
+def builds_under_way(instance: dg.DagsterInstance) -> set[tuple[str, TaskType]]:
+    """Return the builds, by collection and kind, for which there is a run that has not ended.
+
+    Started ones too: those at work hold their build; the others end at once.
+    """
+    return {
+        (key, kind)
+        for kind, job in BUILD_JOBS.items()
+        for run in instance.get_runs(dg.RunsFilter(job_name=job, statuses=[*PENDING, *ACTIVE]))
+        if (key := run.tags.get(PARTITION_NAME_TAG)) is not None
+    }
 
 
 def count_runs(instance: dg.DagsterInstance) -> RunCounts:

@@ -1,6 +1,6 @@
 """Indexing: what readers query, in LanceDB.
 
-Belongs here: the table of a collection, its atomic writer, consistent reads, maintenance. Does not
+Belongs here: the tables of a collection, atomic writers, consistent reads, maintenance. Does not
 belong here: ranking and fusion (``retrieval``), when to publish and under which lease (``stages``).
 """
 
@@ -15,6 +15,8 @@ from ingestion_pipeline.indexing.index import (
 from ingestion_pipeline.indexing.maintenance import Maintenance
 from ingestion_pipeline.indexing.schema import NO_EXTRAS, Extras, IndexedDocument, sql_string
 from ingestion_pipeline.indexing.snapshot import Counts, IndexedVersion, RepeatedText, Snapshot
+from ingestion_pipeline.indexing.summaries import SummaryIndex, SummarySnapshot
+from ingestion_pipeline.indexing.summary_rows import IndexedSummary, Origin
 
 __all__ = [
     "NO_EXTRAS",
@@ -22,10 +24,14 @@ __all__ = [
     "Counts",
     "Extras",
     "IndexedDocument",
+    "IndexedSummary",
     "IndexedVersion",
     "Maintenance",
+    "Origin",
     "RepeatedText",
     "Snapshot",
+    "SummaryIndex",
+    "SummarySnapshot",
     "check_readable",
     "drop_collection",
     "purge_collection",

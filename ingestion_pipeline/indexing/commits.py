@@ -23,7 +23,9 @@ ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 
-_CONFLICT = re.compile(r"conflict|contention|too many concurrent writers", re.IGNORECASE)
+_CONFLICT = re.compile(
+    r"conflict|contention|too many concurrent writers|incompatible transaction", re.IGNORECASE
+)
 _PURGED = re.compile(
     r"not found: \S*\.lance/(data|_deletions|_indices|_transactions|_versions)/", re.IGNORECASE
 )
@@ -52,6 +54,19 @@ def committed(attempt: Callable[[], Result], what: str) -> Result:
         ErrorKind.UNAVAILABLE,
         f"{what}: other writers came first {ATTEMPTS} times ({last}); try again later",
     )
+
+
+@contextmanager
+def lost_races(what: str) -> Iterator[None]:
+    """Turn a conflict into a ``TransientError``, for a commit that cannot be tried again here."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        if not _CONFLICT.search(str(error)):
+            raise
+        raise TransientError(
+            ErrorKind.UNAVAILABLE, f"{what}: another writer came first ({error}); do it again"
+        ) from error
 
 
 @contextmanager

@@ -1,34 +1,35 @@
 """The index of a collection: published atomically, read in snapshots.
 
-Belongs here: opening, creating, publishing and dropping tables. Does not belong here: queries
-(``snapshot``), upkeep (``maintenance``, ``purging``), leases (the caller's ``before_commit``).
+Belongs here: opening, creating, publishing and dropping tables of chunks. Does not belong here:
+queries (``snapshot``), summaries, upkeep (``maintenance``, ``purging``), leases (the caller's
+``before_commit``).
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from ingestion_pipeline.indexing import maintenance, purging
+from ingestion_pipeline.indexing import maintenance, purging, summaries
 from ingestion_pipeline.indexing.commits import committed, storage_errors
+from ingestion_pipeline.indexing.connection import connect, is_folder, opened, tables_of
+from ingestion_pipeline.indexing.rows import Rows
 from ingestion_pipeline.indexing.schema import (
     IndexedDocument,
     document_rows,
     is_any_of,
-    is_draft,
     is_generation,
     require_sound,
     table_name,
     table_schema,
 )
 from ingestion_pipeline.indexing.snapshot import Snapshot
-from ingestion_pipeline.settings import library_default
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,6 +115,7 @@ class CollectionIndex:
             TransientError: if other writers came first again and again.
         """
         with storage_errors(self.uri):
+            summaries.maintain(self.database, self.name, thorough=thorough)
             return maintenance.maintain(self._open(), thorough=thorough)
 
     def drop_other_generations(self) -> int:
@@ -121,23 +123,16 @@ class CollectionIndex:
 
         To be called when every document of the collection is in this one.
         """
-        names = list(_generations(self._database, self.table))
-        others = [name for name in names if not name.startswith(self.name)]
-        for name in others:
-            self._database.drop_table(name, ignore_missing=True)
-        return len(others)
+        names = tables_of(self.database, self.table)
+        return _drop(self.database, [name for name in names if not name.startswith(self.name)])
 
     @cached_property
-    def _database(self) -> LanceDBConnection:
-        return _connect(self.uri)
+    def database(self) -> LanceDBConnection:
+        """Where the tables are."""
+        return connect(self.uri)
 
     def _open(self) -> LanceTable | None:
-        try:
-            return self._database.open_table(self.name)
-        except ValueError as error:
-            if f"'{self.name}' was not found" not in str(error):
-                raise
-            return None
+        return opened(self.database, self.name)
 
     def _create(self, dimension: int) -> LanceTable:
         """Create the table with its sentinel and its indexes, or open it if another was faster.
@@ -148,7 +143,7 @@ class CollectionIndex:
         processes take turns.
         """
         rows = list(document_rows([], table_schema(dimension, self.fingerprint)))
-        if _is_folder(self.uri):
+        if is_folder(self.uri):
             draft = f"{self.name}.{uuid4().hex}"
             self._create_table(draft, rows)
             self._move_into_place(draft)
@@ -156,10 +151,10 @@ class CollectionIndex:
             with self._turns(f"create {self.name}"):
                 if self._open() is None:
                     self._create_table(self.name, rows)
-        return self._database.open_table(self.name)
+        return self.database.open_table(self.name)
 
     def _create_table(self, name: str, rows: list[pa.RecordBatch]) -> None:
-        table = self._database.create_table(name, rows, on_bad_vectors="null")
+        table = self.database.create_table(name, rows, on_bad_vectors="null")
         maintenance.create_missing_indexes(table)
 
     def _move_into_place(self, draft: str) -> None:
@@ -169,7 +164,7 @@ class CollectionIndex:
         except OSError as error:
             if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
                 raise
-            self._database.drop_table(draft)
+            self.database.drop_table(draft)
 
 
 def check_readable(uri: str) -> None:
@@ -179,16 +174,13 @@ def check_readable(uri: str) -> None:
         TransientError: of kind ``unavailable`` when they cannot.
     """
     with storage_errors(uri):
-        _connect(uri).list_tables(limit=1)
+        connect(uri).list_tables(limit=1)
 
 
 def drop_collection(uri: str, table: str) -> int:
-    """Drop every generation of a collection's table; return how many there were."""
-    database = _connect(uri)
-    names = list(_generations(database, table))
-    for name in names:
-        database.drop_table(name, ignore_missing=True)
-    return len(names)
+    """Drop every generation of a collection's table, with its summaries; return how many."""
+    database = connect(uri)
+    return _drop(database, list(tables_of(database, table)))
 
 
 def purge_collection(
@@ -200,24 +192,35 @@ def purge_collection(
     """Remove for good what is no longer visible, and ``removed`` documents, from all generations.
 
     Afterwards no file holds text, words, names or vectors of documents that were removed before,
-    except: versions younger than ``keep_versions``; and what commits that failed or were killed
-    left behind, for an hour in a folder, for 7 days in an object store. It rewrites the tables and
-    their indexes: its cost is that of the collection, not of the documents. Publications go on
-    beside it; who reads an older version than is kept gets a ``TransientError`` and asks again.
+    nor a summary of what is no longer visible, except: versions younger than ``keep_versions``; and
+    what commits that failed or were killed left behind, for an hour in a folder, for 7 days in an
+    object store. It rewrites the tables and their indexes: its cost is that of the collection, not
+    of the documents. Publications go on beside it; who reads an older version than is kept gets a
+    ``TransientError`` and asks again.
 
     Returns:
-        How many tables there were.
+        How many generations there were.
 
     Raises:
         TransientError: of kind ``unavailable`` if other writers came first again and again, or the
             storage does not answer; what was done stays done, and all of it may be done again.
     """
     with storage_errors(uri):
-        database = _connect(uri)
-        names = [name for name in _generations(database, table) if not is_draft(name)]
+        database = connect(uri)
+        names = [name for name in tables_of(database, table) if is_generation(name)]
         for name in names:
-            _purge(database.open_table(name), removed, keep_versions)
+            generation = database.open_table(name)
+            _purge(generation, removed, keep_versions)
+            chunk_ids = Snapshot(maintenance.latest(generation)).leaf_ids()
+            summaries.purge(database, name, chunk_ids, keep_versions)
     return len(names)
+
+
+def _drop(database: LanceDBConnection, names: Sequence[str]) -> int:
+    """Drop tables; return how many generations were among them."""
+    for name in names:
+        database.drop_table(name, ignore_missing=True)
+    return sum(map(is_generation, names))
 
 
 def _purge(table: LanceTable, removed: Collection[str], keep_versions: timedelta) -> None:
@@ -226,7 +229,7 @@ def _purge(table: LanceTable, removed: Collection[str], keep_versions: timedelta
             lambda: _replace(maintenance.latest(table), [], removed, _nothing),
             f"removing {len(removed)} documents",
         )
-    purging.purge(table, keep_versions)
+    purging.purge(table, "fence", maintenance.replace_indexes, keep_versions)
 
 
 def _replace(
@@ -241,61 +244,7 @@ def _replace(
     merge = table.merge_insert("chunk_id")
     merge.when_matched_update_all().when_not_matched_insert_all()
     merge.when_not_matched_by_source_delete(is_any_of("document_id", replaced))
-    rows = _Rows(document_rows(documents, schema))
+    rows = Rows(document_rows(documents, schema))
     with rows.errors():
         # Only the sentinel has no vector; all others are sound.
         return int(merge.execute(rows.reader(schema), on_bad_vectors="null").version)
-
-
-class _Rows:
-    """Rows that LanceDB takes while it writes, and what went wrong on their side of it."""
-
-    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
-        self._batches = batches
-        self._error: Exception | None = None
-
-    def reader(self, schema: pa.Schema) -> pa.RecordBatchReader:
-        """Return what LanceDB reads."""
-        import pyarrow as pa
-
-        return pa.RecordBatchReader.from_batches(schema, self._watched())
-
-    @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Raise what making rows raised, of which LanceDB passes on the words alone."""
-        try:
-            yield
-        except (OSError, RuntimeError, ValueError) as error:
-            if self._error is None:
-                raise
-            raise self._error from error
-
-    def _watched(self) -> Iterator[pa.RecordBatch]:
-        try:
-            yield from self._batches
-        except Exception as error:
-            self._error = error
-            raise
-
-
-def _connect(uri: str) -> LanceDBConnection:
-    library_default("LANCEDB_LOG", "error")  # it warns on stderr of each table it creates
-    import lancedb
-
-    # Of an object store nothing else need be said: AWS_ENDPOINT_URL may begin with http://.
-    options = None if _is_folder(uri) else {"allow_http": "true"}
-    return cast("LanceDBConnection", lancedb.connect(uri, storage_options=options))
-
-
-def _is_folder(uri: str) -> bool:
-    return "://" not in uri
-
-
-def _generations(database: LanceDBConnection, table: str) -> Iterator[str]:
-    token: str | None = None
-    while True:
-        page = database.list_tables(page_token=token)
-        yield from (name for name in page.tables if is_generation(name, table))
-        token = page.page_token
-        if not token:
-            return

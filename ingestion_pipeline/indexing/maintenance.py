@@ -1,4 +1,4 @@
-"""Upkeep of a collection's table: compaction, indexes, old versions.
+"""Upkeep of a collection's tables: compaction, indexes, old versions.
 
 Belongs here: what is due, by the table's own statistics, and doing it. Does not belong here: when
 it is asked for (a run's end, a schedule).
@@ -68,10 +68,7 @@ def maintain(table: LanceTable | None, *, thorough: bool) -> Maintenance:
     vector_index_created = before["num_rows"] > VECTOR_INDEX_ROWS and _index_vectors(table)
     due = thorough or small_fragments >= SMALL_FRAGMENTS or unindexed_rows >= UNINDEXED_ROWS
     if due:
-        committed(
-            lambda: latest(table).optimize(cleanup_older_than=KEEP_VERSIONS),
-            f"compacting {table.name}",
-        )
+        _compact(table)
     return Maintenance(
         rows=before["num_rows"] - 1,
         small_fragments=small_fragments,
@@ -82,10 +79,26 @@ def maintain(table: LanceTable | None, *, thorough: bool) -> Maintenance:
     )
 
 
+def maintain_summaries(table: LanceTable, *, thorough: bool) -> None:
+    """Do what is due for a table of summaries, whose only index is that of many vectors."""
+    statistics = _statistics(table)
+    if statistics["num_rows"] > VECTOR_INDEX_ROWS:
+        _index_vectors(table)
+    if thorough or statistics["fragment_stats"]["num_small_fragments"] >= SMALL_FRAGMENTS:
+        _compact(table)
+
+
 def latest(table: LanceTable) -> LanceTable:
     """Return the table at its newest version, so that another attempt starts where others ended."""
     table.checkout_latest()  # type: ignore[no-untyped-call]
     return table
+
+
+def _compact(table: LanceTable) -> None:
+    committed(
+        lambda: latest(table).optimize(cleanup_older_than=KEEP_VERSIONS),
+        f"compacting {table.name}",
+    )
 
 
 def create_missing_indexes(table: LanceTable) -> None:
@@ -98,6 +111,11 @@ def replace_indexes(table: LanceTable) -> None:
     """Build every index of the table anew, from the rows that are visible."""
     for column, config in _indexes().items():
         _create(table, column, config)
+    replace_vector_index(table)
+
+
+def replace_vector_index(table: LanceTable) -> None:
+    """Build the index of vectors anew, or drop it where they have become few."""
     for index in table.list_indices():
         if index.columns != ["vector"]:
             continue

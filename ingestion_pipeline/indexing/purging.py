@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.indexing.commits import committed
-from ingestion_pipeline.indexing.maintenance import latest, replace_indexes
+from ingestion_pipeline.indexing.maintenance import latest
 
 if TYPE_CHECKING:
     from lancedb.table import LanceTable
@@ -36,22 +37,32 @@ UNVERIFIED_AGE = timedelta(days=8)
 """LanceDB itself waits 7 days before it removes files that no version names."""
 
 
-def purge(table: LanceTable, keep_versions: timedelta) -> None:
+def purge(
+    table: LanceTable,
+    column: str,
+    replace_indexes: Callable[[LanceTable], None],
+    keep_versions: timedelta,
+) -> None:
     """Rewrite the table until its files hold visible rows only.
 
-    Each step is a commit of its own that leaves a readable table, so a purge that was killed is
-    simply done again. Versions younger than ``keep_versions`` stay for those who read them; what
+    ``column`` is one that may be rewritten cheaply, ``replace_indexes`` builds those of the table
+    anew. Each step is a commit of its own that leaves a readable table, so a purge that was killed
+    is simply done again. Versions younger than ``keep_versions`` stay for those who read them; what
     they alone hold goes with the next pruning.
 
     Raises:
         TransientError: of kind ``unavailable`` if other writers came first again and again.
     """
     what = f"purging {table.name}"
-    unchanged = {"fence": "fence"}
+    unchanged = {column: column}
     committed(lambda: latest(table).update(EVERY_EIGHTH_ROW, values_sql=unchanged), what)
     # Before compaction, so that it finds all rows indexed alike and makes one fragment of them.
     replace_indexes(table)
     _age_abandoned_files(table.uri)
+    committed(lambda: latest(table).optimize(cleanup_older_than=keep_versions), what)
+    # Compaction makes two versions. That of few rows is so quick that the first, which has all the
+    # old files, was too young to go.
+    time.sleep(AT_ONCE.total_seconds())
     committed(lambda: latest(table).optimize(cleanup_older_than=keep_versions), what)
 
 

@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.indexing.rows import batch
 from ingestion_pipeline.model.search import HitKind
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ ROWS_AT_ONCE = 512
 
 VISIBLE = f"chunk_id <> '{SENTINEL}'"
 """The SQL condition of every row that counts."""
+
+
+_GENERATION = r"\.G[0-9a-f]{16}"
+_BESIDE = r"(\.[0-9a-f]{32}|\.tree|\.tree\.draft)?"
+"""A generation that is being created, its summaries, and those of an unfinished build."""
 
 
 class Vectors(Protocol):
@@ -97,14 +103,14 @@ def table_name(table: str, fingerprint: str) -> str:
     return f"{table}.G{digest[:16]}"
 
 
-def is_generation(name: str, table: str) -> bool:
-    """Whether ``name`` is a generation of the collection's table, or the draft of one."""
-    return re.fullmatch(re.escape(table) + r"\.G[0-9a-f]{16}(\.[0-9a-f]{32})?", name) is not None
+def belongs_to(name: str, table: str) -> bool:
+    """Whether ``name`` is a generation of the collection's table, or any table beside one."""
+    return re.fullmatch(re.escape(table) + _GENERATION + _BESIDE, name) is not None
 
 
-def is_draft(name: str) -> bool:
-    """Whether a generation's name is that of a draft, which holds no document yet."""
-    return re.search(r"\.[0-9a-f]{32}$", name) is not None
+def is_generation(name: str) -> bool:
+    """Whether a table of a collection is a generation, and not beside one."""
+    return re.search(_GENERATION + "$", name) is not None
 
 
 def sql_string(value: str) -> str:
@@ -215,27 +221,12 @@ def document_rows(
             ]
             vectors.append(document.vectors[some])
             if len(rows) >= ROWS_AT_ONCE:
-                yield _batch(rows, np.concatenate(vectors), schema)
+                yield batch(rows, np.concatenate(vectors), schema)
                 rows, vectors = [], []
     if rows:
-        yield _batch(rows, np.concatenate(vectors), schema)
+        yield batch(rows, np.concatenate(vectors), schema)
     sentinel = {"chunk_id": SENTINEL, "document_id": SENTINEL, "indexed_at": now}
-    yield _batch([sentinel], None, schema)
-
-
-def _batch(
-    rows: list[dict[str, Any]], vectors: NDArray[np.float32] | None, schema: pa.Schema
-) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    vector = schema.field("vector")
-    if vectors is None:
-        column = pa.nulls(len(rows), vector.type)
-    else:
-        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), type=vector.type)
-    place = schema.get_field_index("vector")
-    others = pa.RecordBatch.from_pylist(rows, schema.remove(place))
-    return others.add_column(place, vector, column)
+    yield batch([sentinel], None, schema)
 
 
 def _row(document: IndexedDocument, chunk: Chunk, extras: Extras, now: datetime) -> dict[str, Any]:

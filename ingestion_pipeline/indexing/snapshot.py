@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.indexing.commits import purged_errors
+from ingestion_pipeline.indexing.rows import packed, vectors_of
 from ingestion_pipeline.indexing.schema import VISIBLE, is_any_of, sql_string
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.search import Hit, HitKind
@@ -45,6 +46,22 @@ _HIT_COLUMNS = [
     "keywords",
     "tags",
 ]
+
+
+_CHUNK_COLUMNS = [
+    "chunk_id",
+    "document_id",
+    "ordinal",
+    "text",
+    "tokens",
+    "start",
+    "end",
+    "pages",
+    "heading_path",
+]
+
+IDS_AT_ONCE = 1000
+"""That one condition names."""
 
 
 @dataclass(frozen=True)
@@ -192,22 +209,64 @@ class Snapshot:
         """Return a document's chunks in their order."""
         if self._table is None:
             return []
-        columns = [
-            "chunk_id",
-            "document_id",
-            "ordinal",
-            "text",
-            "tokens",
-            "start",
-            "end",
-            "pages",
-            "heading_path",
-        ]
-        found = self._columns(columns, f"document_id = {sql_string(document_id)}")
-        return [
-            Chunk(**row | {key: tuple(row[key]) for key in ("pages", "heading_path")})
-            for row in found.sort_by("ordinal").to_pylist()
-        ]
+        where = f"document_id = {sql_string(document_id)}"
+        return _chunks(self._columns(_CHUNK_COLUMNS, where).sort_by("ordinal"))
+
+    def document_ids(self) -> list[str]:
+        """Return the ids of all documents, sorted."""
+        if self._table is None:
+            return []
+        ids: list[str] = self._columns(["document_id"])["document_id"].unique().sort().to_pylist()
+        return ids
+
+    def leaf_ids(self) -> list[str]:
+        """Return the ids of all chunks, in no order."""
+        if self._table is None:
+            return []
+        ids: list[str] = self._columns(["chunk_id"])["chunk_id"].to_pylist()
+        return ids
+
+    def sources(
+        self, document_ids: Sequence[str]
+    ) -> Iterator[tuple[str, list[Chunk], NDArray[np.float32]]]:
+        """Yield documents with their chunks in order and their vectors, (chunks, dimension).
+
+        In the order asked for; those that are not there are left out. Few are held at a time.
+        """
+        if self._table is None:
+            return
+        counts: dict[str, int] = {}
+        for start in range(0, len(document_ids), IDS_AT_ONCE):
+            where = is_any_of("document_id", document_ids[start : start + IDS_AT_ONCE])
+            found = self._columns(["document_id"], where)["document_id"].value_counts()
+            counts |= {each["values"]: each["counts"] for each in found.to_pylist()}
+        present = [each for each in document_ids if each in counts]
+        for block in packed(present, [counts[each] for each in present]):
+            found = self._columns([*_CHUNK_COLUMNS, "vector"], is_any_of("document_id", block))
+            rows = found.sort_by([("document_id", "ascending"), ("ordinal", "ascending")])
+            start = 0
+            own: dict[str, pa.Table] = {}
+            for document_id in sorted(block):
+                own[document_id] = rows.slice(start, counts[document_id])
+                start += counts[document_id]
+            for document_id in block:
+                chunks = _chunks(own[document_id].drop_columns(["vector"]))
+                yield document_id, chunks, vectors_of(own[document_id])
+
+    def hits(self, chunk_ids: Sequence[str], where: str | None = None) -> dict[str, Hit]:
+        """Return chunks by their ids, as far as they are there and satisfy ``where``.
+
+        All scores are 0.
+        """
+        if self._table is None:
+            return {}
+        found: dict[str, Hit] = {}
+        for start in range(0, len(chunk_ids), IDS_AT_ONCE):
+            some = is_any_of("chunk_id", chunk_ids[start : start + IDS_AT_ONCE])
+            condition = some if where is None else f"{some} AND ({where})"
+            rows = self._columns(_HIT_COLUMNS, condition).to_pylist()
+            found |= {row["chunk_id"]: _hit(row, 0.0) for row in rows}
+        return found
 
     def tagged(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Yield the text and the tags of every chunk that has any."""
@@ -265,6 +324,13 @@ def _answer(
         raise PermanentError(
             ErrorKind.TIMEOUT, f"the search took over {QUERY_SECONDS} s; use a simpler filter"
         ) from error
+
+
+def _chunks(rows: pa.Table) -> list[Chunk]:
+    return [
+        Chunk(**row | {key: tuple(row[key]) for key in ("pages", "heading_path")})
+        for row in rows.to_pylist()
+    ]
 
 
 def _hit(row: dict[str, Any], score: float) -> Hit:

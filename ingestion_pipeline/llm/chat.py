@@ -76,6 +76,11 @@ class ChatModel:
         self._lock = threading.Lock()
 
     @property
+    def fingerprint(self) -> str:
+        """What tells its answers from another model's."""
+        return self._endpoint.fingerprint
+
+    @property
     def max_concurrent(self) -> int:
         """How many requests can be under way at a time."""
         return self._slots.count

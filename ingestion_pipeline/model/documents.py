@@ -17,7 +17,7 @@ from ingestion_pipeline.model.collections import ParserKind
 
 
 class Stage(StrEnum):
-    """The per-document stages, in the order in which they run."""
+    """The stages of a document, in the order in which they run."""
 
     SOURCED = "sourced"
     PARSED = "parsed"

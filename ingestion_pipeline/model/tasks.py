@@ -26,11 +26,15 @@ class TaskType(StrEnum):
     INGEST = "ingest"
     DELETE = "delete"
     REINDEX = "reindex"
+    RAPTOR = "raptor"
+    MINDMAP = "mindmap"
     CANCEL = "cancel"
     CONTINUE = "continue"
 
 
 COMMANDS = frozenset({TaskType.CANCEL, TaskType.CONTINUE})
+BUILDS = (TaskType.RAPTOR, TaskType.MINDMAP)
+"""What is built of a collection as a whole; what comes later reads what comes before."""
 
 
 class TaskState(StrEnum):
@@ -122,6 +126,8 @@ class TaskMessage(BaseModel):
             raise ValueError("a delete message needs either 'document_id' or 'document_ids'")
         if self.type is TaskType.DELETE and self.source:
             raise ValueError("a delete message names documents, not a 'source'")
+        if self.type in BUILDS and (self.source or self.document_id):
+            raise ValueError(f"a {self.type} message names documents by 'document_ids' only")
         if (self.type in COMMANDS) != (self.task_ref is not None):
             raise ValueError("'task_ref' names the task that a cancel or continue message is about")
         if self.type in COMMANDS and (self.source or self.document_id or self.document_ids):

@@ -69,16 +69,22 @@ def of_document(
     Returns:
         A map in which every chunk is at one node or more.
     """
-    if len(contents) >= _FEWEST_HEADINGS:
-        draft = _of_contents(title, chunks, contents)
-    elif len({chunk.heading_path for chunk in chunks if chunk.heading_path}) >= _FEWEST_HEADINGS:
-        draft = _of_headings(title, chunks)
-    else:
+    if not has_outline(chunks, contents):
         draft = _of_summaries(title, chunks, summaries)
+    elif len(contents) >= _FEWEST_HEADINGS:
+        draft = _of_contents(title, chunks, contents)
+    else:
+        draft = _of_headings(title, chunks)
     if len(draft.children) == 1 and draft.children[0].title.casefold() == title.casefold():
         (child,) = draft.children  # the first heading of a document often is its title
         draft = _Draft(title, draft.chunk_ids + child.chunk_ids, child.children)
     return draft.finished(document_id)
+
+
+def has_outline(chunks: Sequence[Chunk], contents: Sequence[TocEntry] = ()) -> bool:
+    """Whether the map of a document shows its headings, and not its tree."""
+    paths = {chunk.heading_path for chunk in chunks if chunk.heading_path}
+    return max(len(contents), len(paths)) >= _FEWEST_HEADINGS
 
 
 def _of_contents(title: str, chunks: Sequence[Chunk], contents: Sequence[TocEntry]) -> _Draft:

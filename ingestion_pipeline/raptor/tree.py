@@ -11,7 +11,7 @@ that takes over what it can equals one from nothing, whatever was added, edited 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -116,17 +116,15 @@ class Material:
     citations: tuple[Citation, ...]
 
 
-Summarise = Callable[[Iterable[Material]], "Iterable[Written]"]
-"""Writes one summary of each; may do so side by side, but answers in their order."""
+Make = Callable[[Iterable[Material]], "Iterable[tuple[Written, NDArray[np.float32]]]"]
+"""Writes one summary of each and embeds it; side by side or not, it answers in their order."""
 Titles = Callable[[Sequence[Sequence[str]]], Sequence[str]]
 """Finds a title for each of some siblings, given the texts below each."""
-Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
-"""Makes vectors of texts, (texts, dimension)."""
 NextLayer = Callable[["NDArray[np.float32]"], Sequence[Sequence[int]]]
 """Groups vectors, (units, dimension), in fewer groups; each is in at least one of them."""
 
 
-def _tell_nobody(layer: Sequence[Node]) -> None:
+def _tell_nobody(node: Node) -> None:
     """Nobody wants to know."""
 
 
@@ -136,17 +134,16 @@ class Tools:
 
     ``recipe`` names the ways and models of all that follows: with another recipe all ids are
     different. ``memo`` has the nodes of builds before by their ids; what it has is neither written
-    nor embedded again. ``layer_done`` is told each finished layer, without titles yet: kept where
+    nor embedded again. ``made`` is told each node that is new, without a title yet: kept where
     ``memo`` finds them, these nodes are what a build that was stopped goes on from.
     """
 
     recipe: str
-    summarise: Summarise
+    make: Make
     titles: Titles
-    embed: Embed
     control: Control
     memo: Mapping[str, Node] = field(default_factory=lambda: MappingProxyType({}))
-    layer_done: Callable[[Sequence[Node]], None] = _tell_nobody
+    made: Callable[[Node], None] = _tell_nobody
 
 
 def document_tree(
@@ -253,7 +250,6 @@ class _Build:
         self._nodes |= nodes
         self._units |= nodes
         self._headings |= zip(drafts, headings, strict=False)
-        self._tools.layer_done(list(nodes.values()))
         return [self._units[unit_id] for unit_id in drafts]
 
     def titled(self) -> list[Node]:
@@ -293,27 +289,21 @@ class _Build:
     def _made(self, drafts: Mapping[str, Sequence[Unit]]) -> dict[str, Node]:
         """Return a node for each group, with the text and vector that the memo has for it."""
         inputs = {node_id: _inputs(group) for node_id, group in drafts.items()}
-        found = {
-            node_id: node
-            for node_id in drafts
-            if (node := self._tools.memo.get(node_id)) and node.inputs == inputs[node_id]
-        }
-        new = {node_id: group for node_id, group in drafts.items() if node_id not in found}
-        texts: dict[str, Written | Summary] = {each: found[each].summary for each in found}
-        texts |= zip(new, self._written(new.values()), strict=True)
-        vectors = {each: found[each].vector for each in found}
-        if new:
-            vectors |= zip(new, self._tools.embed([texts[each].text for each in new]), strict=True)
-        return {
-            each: Node(self._summary(each, group, texts[each]), vectors[each], inputs[each])
-            for each, group in drafts.items()
-        }
-
-    def _written(self, groups: Iterable[Sequence[Unit]]) -> Iterator[Written]:
+        nodes: dict[str, Node] = {}
+        for node_id, group in drafts.items():
+            known = self._tools.memo.get(node_id)
+            if known is not None and known.inputs == inputs[node_id]:
+                summary = self._summary(node_id, group, known.summary)
+                nodes[node_id] = Node(summary, known.vector, known.inputs)
+        new = {node_id: group for node_id, group in drafts.items() if node_id not in nodes}
         self._tools.control.check()
-        for written in self._tools.summarise(map(self._material, groups)):
-            yield written
+        made = self._tools.make(map(self._material, new.values()))
+        for (node_id, group), (written, vector) in zip(new.items(), made, strict=True):
+            node = Node(self._summary(node_id, group, written), vector, inputs[node_id])
+            self._tools.made(node)
+            nodes[node_id] = node
             self._tools.control.check()
+        return {node_id: nodes[node_id] for node_id in drafts}
 
     def _material(self, group: Sequence[Unit]) -> Material:
         import numpy as np

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from ingestion_pipeline.errors import PermanentError
 from ingestion_pipeline.model.collections import CollectionName, ParserKind
 from ingestion_pipeline.model.documents import DocumentState, ErrorInfo, Stage
-from ingestion_pipeline.model.tasks import Priority, TaskState, TaskType
+from ingestion_pipeline.model.tasks import BUILDS, Priority, TaskState, TaskType
 from ingestion_pipeline.registry.arrivals import NewDocument, upsert
 from ingestion_pipeline.registry.database import insert_if_missing, now
 from ingestion_pipeline.registry.documents import (
@@ -34,9 +34,10 @@ class NewTask:
     """A task to accept.
 
     An ingest task brings its ``document``, or names a known one by ``document_id``; a reindex
-    task brings a ``selection``; a delete task names ``delete_ids``. A task with an ``error`` is
-    refused: it is recorded as failed. ``parser`` is the kind that its document is to be taken for,
-    where that is not the collection's.
+    task brings a ``selection``; a delete task names ``delete_ids``; one to build something names
+    its documents, if it is not about all, among its options as ``document_ids``. A task with an
+    ``error`` is refused: it is recorded as failed. ``parser`` is the kind that its document is to
+    be taken for, where that is not the collection's.
     """
 
     task_id: str
@@ -82,6 +83,8 @@ def accept(connection: sa.Connection, new: NewTask) -> list[TaskUpdate]:
         return end(connection, [new.task_id], TaskState.FAILED, error=new.error)
     key = CollectionName(new.tenant, new.collection).key
     try:
+        if new.type in BUILDS:
+            return _accept_build(connection, new, key)
         if new.type is TaskType.DELETE:
             return _accept_deletion(connection, new, key)
         if new.selection is not None:
@@ -106,6 +109,11 @@ def _accept_selection(
     )
     mark_pending(connection, wanted, new.priority, force=forced(selection))
     return tell(connection, [new.task_id], f"{len(wanted)} documents wait for a run.")
+
+
+def _accept_build(connection: sa.Connection, new: NewTask, key: str) -> list[TaskUpdate]:
+    require_known(connection, key, (new.options or {}).get("document_ids", ()))
+    return tell(connection, [new.task_id], "Task is queued.")
 
 
 def _accept_document(connection: sa.Connection, new: NewTask, key: str) -> list[TaskUpdate]:

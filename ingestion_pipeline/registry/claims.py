@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from ingestion_pipeline.errors import ErrorKind, LeaseLostError
 from ingestion_pipeline.model.documents import Document, DocumentState, Stage
 from ingestion_pipeline.model.tasks import Backend, TaskState, TaskType
+from ingestion_pipeline.registry import builds
 from ingestion_pipeline.registry.database import Database, now
 from ingestion_pipeline.registry.documents import NOT_WANTED, select_documents
 from ingestion_pipeline.registry.results import DocumentResult, record
@@ -190,10 +191,11 @@ class Claims:
     def release_runs(self, run_ids: Sequence[str]) -> None:
         """Give back what runs hold that end in good order; holding nothing is no error."""
         with self._database.write() as connection:
+            builds.give_back(connection, run_ids, pause=True)
             _release(connection, _claims_of(connection, run_ids))
 
     def give_back_crashed(self, run_ids: Sequence[str]) -> list[TaskUpdate]:
-        """Give back what runs hold that died, and count the attempt.
+        """Give back what runs hold that died, batches and builds, and count the attempt.
 
         A document that was tried alone because of earlier crashes has now failed for good.
         """
@@ -230,12 +232,15 @@ class Claims:
             ).all()
             connection.execute(answers.delete().where(answers.c.document_id.in_(quarantined)))
             _release(connection, ids)
-            return settle_tasks(connection, sorted(set(touched)))
+            given_up = builds.give_up(connection, run_ids)
+            builds.give_back(connection, run_ids, pause=False)
+            return given_up + settle_tasks(connection, sorted(set(touched)))
 
     def cancel_runs(self, run_ids: Sequence[str]) -> list[TaskUpdate]:
         """Cancel what runs work on that a person stopped.
 
-        That is their batches' tasks, and what they asked for by themselves, of which no task knows.
+        That is the tasks of their batches and builds, and what they asked for by themselves, of
+        which no task knows.
         """
         with self._database.write() as connection:
             ids = _claims_of(connection, run_ids)
@@ -247,6 +252,8 @@ class Claims:
             ).all()
             message = "Task was canceled: its run was stopped by a person."
             updates = cancel(connection, task_ids, message)
+            updates += builds.cancel_tasks(connection, run_ids, message)
+            builds.give_back(connection, run_ids, pause=False)
             own = documents.c.claim_id.in_(ids) | (
                 documents.c.requested_by.in_(run_ids)
                 & (documents.c.state == DocumentState.PENDING)

@@ -44,13 +44,13 @@ class Collections:
         """Return a collection, None if there is none of that key."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(collections).where(collections.c.key == key)).first()
-        return None if row is None else _collection(row)
+        return None if row is None else collection_of(row)
 
     def all(self) -> list[Collection]:
         """Return all collections, by key."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(collections).order_by(collections.c.key)).all()
-        return [_collection(row) for row in rows]
+        return [collection_of(row) for row in rows]
 
     def ensure(self, name: CollectionName) -> tuple[Collection, bool]:
         """Return the collection, created with the defaults if new, and whether it is new."""
@@ -86,7 +86,7 @@ class Collections:
                 sa.select(collections).where(collections.c.key == key).with_for_update()
             ).first()
             if row is not None:
-                config = _collection(row).config.updated(changes)
+                config = collection_of(row).config.updated(changes)
                 _require_teacher(connection, row.tenant, config)
                 connection.execute(
                     collections.update()
@@ -115,7 +115,12 @@ class Collections:
                     stage_versions.c.collection_key == key, stage_versions.c.stage == stage
                 )
             ).first()
-        return f"{row.documents}-{row.multiset[:32]}" if row else f"0-{multiset.EMPTY[:32]}"
+        return data_version(row.documents, row.multiset) if row else data_version(0, multiset.EMPTY)
+
+
+def data_version(documents: int, multiset: str) -> str:
+    """Return the data version of a stage, from its row of ``schema.stage_versions``."""
+    return f"{documents}-{multiset[:32]}"
 
 
 def _require_teacher(connection: sa.Connection, tenant: str, config: CollectionConfig) -> None:
@@ -143,7 +148,8 @@ def _insert(connection: sa.Connection, name: CollectionName, config: CollectionC
     )
 
 
-def _collection(row: sa.Row[Any]) -> Collection:
+def collection_of(row: sa.Row[Any]) -> Collection:
+    """Return the collection of a row of ``schema.collections``."""
     return Collection(
         name=CollectionName(row.tenant, row.name),
         config=CollectionConfig.model_validate(row.config),

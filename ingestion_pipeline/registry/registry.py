@@ -5,6 +5,7 @@ Belongs here: nothing but putting the parts together.
 
 from __future__ import annotations
 
+from ingestion_pipeline.registry.builds import Builds
 from ingestion_pipeline.registry.claims import Claims
 from ingestion_pipeline.registry.collections import Collections
 from ingestion_pipeline.registry.database import Database
@@ -25,6 +26,7 @@ class Registry:
         self.documents = Documents(database)
         self.tasks = Tasks(database)
         self.claims = Claims(database)
+        self.builds = Builds(database)
         self.runs = Runs(database)
         self.publications = Publications(database)
         self.operations = Operations(database)

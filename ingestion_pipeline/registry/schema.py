@@ -41,6 +41,7 @@ stage_versions = sa.Table(
     sa.Column("stage", sa.String(16), primary_key=True),
     sa.Column("multiset", sa.String(64), nullable=False),
     sa.Column("documents", sa.Integer, nullable=False),
+    sa.Column("changed_at", sa.Double, nullable=False, server_default="0"),
     comment="per collection and stage: hash of the multiset of (document, fingerprint)",
 )
 
@@ -59,6 +60,24 @@ runs = sa.Table(
     sa.Column("expires_at", sa.Double, nullable=False),
     sa.Column("reason", sa.Text, comment="why somebody other than a person stops it"),
     comment="runs at work: a row appears when one begins and goes when it ends",
+)
+
+builds = sa.Table(
+    "builds",
+    metadata,
+    sa.Column(
+        "collection_key",
+        _key,
+        sa.ForeignKey("collections.key", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("kind", sa.String(16), primary_key=True, comment="the type of its tasks"),
+    sa.Column("run_id", _id, index=True, comment="the run that is at it"),
+    sa.Column("not_before", sa.Double, nullable=False, comment="when to try again"),
+    sa.Column("planned_for", sa.String(128), comment="the version it was last asked for by itself"),
+    sa.Column("built_from", sa.String(128), comment="the version that the last one is of"),
+    sa.Column("built_at", sa.Double),
+    comment="what is built of a collection as a whole: one run at a time",
 )
 
 claims = sa.Table(

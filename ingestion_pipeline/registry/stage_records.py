@@ -115,6 +115,7 @@ def _update_version(
         stage=stage,
         multiset=multiset.EMPTY,
         documents=0,
+        changed_at=now(),
     )
     row = connection.execute(sa.select(stage_versions).where(mine).with_for_update()).one()
     connection.execute(
@@ -123,6 +124,7 @@ def _update_version(
         .values(
             multiset=multiset.replace(row.multiset, _members(removed), _members(added)),
             documents=row.documents + len(added) - len(removed),
+            changed_at=now(),
         )
     )
 

@@ -15,6 +15,7 @@ from ingestion_pipeline.errors import Ask, ErrorKind, PermanentError
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.documents import DocumentState, ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import (
+    BUILDS,
     FINAL_STATES,
     Backend,
     Priority,
@@ -163,7 +164,8 @@ class Tasks:
         which there is nothing to try: it was refused, or its documents were deleted.
         """
         with self._database.write() as connection:
-            return reopen(connection, [each for each in task_ids if _try_again(connection, each)])
+            again = [each for each in task_ids if _try_again(connection, each)]
+            return reopen(connection, again + _builds_among(connection, task_ids))
 
     def answer(self, task_id: str, asks: Ask, sealed: str) -> list[TaskUpdate]:
         """Answer what a task asks with something to work with; the first answer wins.
@@ -283,6 +285,17 @@ def _try_again(connection: sa.Connection, task_id: str) -> bool:
             .values(outcome=None)
         )
     return True
+
+
+def _builds_among(connection: sa.Connection, task_ids: Sequence[str]) -> list[str]:
+    """Return the tasks that build something; trying again is all they need."""
+    found: list[str] = []
+    for part in parts(task_ids):
+        query = sa.select(tasks.c.task_id).where(
+            tasks.c.task_id.in_(part), tasks.c.type.in_(BUILDS)
+        )
+        found += connection.scalars(query)
+    return found
 
 
 def _require_question(connection: sa.Connection, task_id: str) -> Question:

@@ -13,15 +13,28 @@ from typing import Any
 
 from ingestion_pipeline.embedding import Embedder
 from ingestion_pipeline.indexing.schema import SCHEMA_VERSION
-from ingestion_pipeline.model.collections import ChunkStrategy, CollectionConfig, Partitioner
+from ingestion_pipeline.indexing.summary_rows import Origin
+from ingestion_pipeline.model.collections import (
+    ChunkStrategy,
+    CollectionConfig,
+    Partitioner,
+    RaptorConfig,
+    RaptorMethod,
+    RaptorScope,
+)
 from ingestion_pipeline.model.documents import STAGES, Document, Stage
 from ingestion_pipeline.parsing import ocr
-from ingestion_pipeline.stages.versions import CODE_VERSIONS
+from ingestion_pipeline.stages.versions import CODE_VERSIONS, MAP_VERSION, TREE_VERSION
 
 
 def chunk_tokens(config: CollectionConfig, embedder: Embedder) -> int:
     """Return the cap on tokens per chunk: what is configured, never above the model's limit."""
     return min(config.chunk_tokens or embedder.max_tokens, embedder.max_tokens)
+
+
+def summary_tokens(config: RaptorConfig, embedder: Embedder) -> int:
+    """Return the cap on tokens per summary: what is configured, never above the model's limit."""
+    return min(config.max_tokens, embedder.max_tokens)
 
 
 def recipes(
@@ -70,6 +83,30 @@ def recipes(
     indexed = _recipe(Stage.INDEXED, embedded, enriched, schema=SCHEMA_VERSION)
     found = (sourced, parsed, chunked, enriched, embedded, indexed)
     return dict(zip(STAGES, found, strict=True))
+
+
+def summary_recipe(config: RaptorConfig, embedder: Embedder, *, llm: str | None = None) -> str:
+    """Return what a summary follows from, besides what it is of; part of its id.
+
+    Not how things are grouped: a group that comes out the same is not summarised again.
+    """
+    model, tokens = embedder.fingerprint, summary_tokens(config, embedder)
+    return _hash(["summary", TREE_VERSION, model, tokens, llm, config.prompt if llm else None])
+
+
+def tree_recipe(config: RaptorConfig, embedder: Embedder, *, llm: str | None = None) -> str:
+    """Return what the trees of a collection follow from, besides its chunks and their vectors."""
+    grouping: list[object] = [config.scope]
+    if config.scope is RaptorScope.COLLECTION:
+        grouping += [config.method, config.seed]
+        if config.method is RaptorMethod.CLASSIC:
+            grouping += [config.threshold, config.max_cluster]
+    return _hash([summary_recipe(config, embedder, llm=llm), grouping])
+
+
+def map_recipe(tree: Origin | None) -> str:
+    """Return what a mind map follows from besides the chunks: the tree, if there is one."""
+    return _hash(["map", MAP_VERSION, tree and [tree.leaves, tree.recipe]])
 
 
 def _read_by(partitioner: Partitioner) -> dict[str, str]:

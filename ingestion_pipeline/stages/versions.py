@@ -1,4 +1,4 @@
-"""The code version of each stage.
+"""The code version of each stage, and of what is made of whole collections.
 
 Belongs here: nothing else, so that Dagster definitions load without what the stages need.
 """
@@ -16,3 +16,9 @@ CODE_VERSIONS: dict[Stage, str] = {
     Stage.INDEXED: "2",
 }
 """Raise a stage's version when its code gives other results; documents then become stale."""
+
+TREE_VERSION = "1"
+"""Raise it when trees of summaries come out otherwise; all are then built anew."""
+
+MAP_VERSION = "1"
+"""Raise it when mind maps come out otherwise; all are then drawn anew."""

@@ -187,6 +187,18 @@ class ArtifactStore:
         """Return a picture's bytes; None if there is none."""
         return _decoded(self._store, _picture_key(collection, document_id, picture_id), bytes)
 
+    def put_map(self, collection: CollectionName, data: bytes) -> None:
+        """Store the mind map of a collection, in place of the one before."""
+        self._store.put(_map_key(collection), _sealed(data), durable=False)
+
+    def get_map(self, collection: CollectionName) -> bytes | None:
+        """Return the mind map of a collection, as stored; None if there is none."""
+        return _decoded(self._store, _map_key(collection), bytes)
+
+    def delete_map(self, collection: CollectionName) -> None:
+        """Remove the mind map of a collection, which has titles of its documents."""
+        self._store.delete(_map_key(collection))
+
     def answers(self, collection: CollectionName, document_id: str) -> DocumentAnswers:
         """Return what a language model was asked about a document, and may be asked again."""
         return DocumentAnswers(self._store, _folder(collection, document_id))
@@ -297,6 +309,11 @@ def _part_key(key: str, number: int) -> str:
     """Return the key of a part: the first has the result's, others their number before the dash."""
     head, _, fingerprint = key.rpartition("-")
     return f"{head}.{number}-{fingerprint}" if number else key
+
+
+def _map_key(collection: CollectionName) -> str:
+    """Return a key that is not among those of documents."""
+    return f"maps/{collection.tenant}/{collection.name}"
 
 
 def _picture_key(collection: CollectionName, document_id: str, picture_id: str) -> str:

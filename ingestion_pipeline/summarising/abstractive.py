@@ -39,8 +39,8 @@ def write(
     tools: TextTools,
     llm: ChatModel,
     control: Control,
-) -> Written:
-    """Have a summary written of some texts.
+) -> tuple[Written, int]:
+    """Have a summary written of some texts; also return the tokens that asking cost now.
 
     Args:
         texts: What is summarised; long ones are cut, so that all fit the model.
@@ -71,7 +71,8 @@ def write(
             ErrorKind.UNAVAILABLE,
             "the language model answered without a summary: try again, or check the prompt",
         )
-    return Written(text, tools.token_counts([text])[0], citations, SummaryMethod.ABSTRACTIVE)
+    counted = tools.token_counts([text])[0]
+    return Written(text, counted, citations, SummaryMethod.ABSTRACTIVE), answer.tokens
 
 
 def _cut(texts: Sequence[str], tools: TextTools) -> list[str]:

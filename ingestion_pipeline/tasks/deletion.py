@@ -97,6 +97,7 @@ def delete_collection(services: Services, name: CollectionName) -> None:
     # The registry first: what is left over after a crash belongs to nobody and is found by nobody.
     tell(services.events, services.registry.collections.delete(collection.name))
     drop_collection(services.settings.lancedb_address, name.table)
+    services.artifacts.delete_map(name)
     for kind in ("objects", "artifacts"):
         for key in list(services.store.keys(f"{kind}/{name.tenant}/{name.name}")):
             services.store.delete(key)

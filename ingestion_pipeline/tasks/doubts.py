@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ingestion_pipeline.errors import ErrorKind, LeaseLostError, PermanentError, TransientError
-from ingestion_pipeline.indexing import CollectionIndex, IndexedVersion
+from ingestion_pipeline.indexing import CollectionIndex, IndexedVersion, SummaryIndex
 from ingestion_pipeline.model.documents import Document, Stage
 from ingestion_pipeline.registry.publications import Adopted, Doubts
 from ingestion_pipeline.stages.recipes import fingerprints
@@ -114,6 +114,8 @@ def _settle_collection(services: Services, key: str, settled: Settled) -> None:
             # Announced like a publication: it too may come late, after one of a successor.
             announce = partial(_announce, services, doubts, found.remove)
             index.publish((), removed=found.remove, before_commit=announce)
+            SummaryIndex(index).remove(found.remove)
+            services.artifacts.delete_map(collection.name)
         publications.settle(
             doubts,
             agreeing=(*found.agreeing, *found.remove),

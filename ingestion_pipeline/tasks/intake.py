@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 from ingestion_pipeline.model.collections import Collection, CollectionName
 from ingestion_pipeline.model.documents import ErrorInfo, Stage, document_id
-from ingestion_pipeline.model.tasks import COMMANDS, TaskMessage, TaskType
+from ingestion_pipeline.model.tasks import BUILDS, COMMANDS, TaskMessage, TaskType
 from ingestion_pipeline.registry.acceptance import NewTask
 from ingestion_pipeline.registry.arrivals import NewDocument
 from ingestion_pipeline.registry.documents import Selection
@@ -94,6 +94,8 @@ def new_task(services: Services, message: TaskMessage, task_id: str) -> NewTask:
     try:
         name = CollectionName(message.tenant, message.collection)
         collection = services.registry.collections.get(name.key)
+        if message.type in BUILDS:
+            return _build_task(task, message)
         options = parse_options(message.type, message.options)
         recipe = services.recipes(collection)[Stage.INDEXED]
         if message.type is TaskType.DELETE:
@@ -106,6 +108,14 @@ def new_task(services: Services, message: TaskMessage, task_id: str) -> NewTask:
         return _ingest_task(services, task, message, collection, options, recipe)
     except PermanentError as error:
         return replace(task, error=ErrorInfo(kind=error.kind, message=error.message))
+
+
+def _build_task(task: NewTask, message: TaskMessage) -> NewTask:
+    options = dict(message.options)
+    if message.document_ids:
+        options["document_ids"] = message.document_ids
+    parse_options(message.type, options)
+    return replace(task, options=options)
 
 
 def _ingest_task(

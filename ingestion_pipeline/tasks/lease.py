@@ -1,4 +1,4 @@
-"""Keeping the leases of a run and of its batch, and learning what was taken back of it.
+"""Keeping the leases of a run and of what it holds, and learning what was taken back of it.
 
 Both are done in a thread of its own, so that a long computation can neither let a lease lapse nor
 keep a cancellation from being heard.
@@ -9,21 +9,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from ingestion_pipeline.errors import IngestError, LeaseLostError
 from ingestion_pipeline.logs import in_context
+from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import Stage
 from ingestion_pipeline.registry.arrivals import Attached
+from ingestion_pipeline.registry.builds import TakenBuild
 from ingestion_pipeline.registry.claims import Claim
 from ingestion_pipeline.registry.registry import Registry
 from ingestion_pipeline.streams.events import EventStreams
 from ingestion_pipeline.tasks.events import tell
 from ingestion_pipeline.tasks.process import own_identity
+from ingestion_pipeline.tasks.services import Services
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +36,15 @@ LOOK_SECONDS = 0.3
 FLUSH_SECONDS = 1.0
 
 
+class Held(Protocol):
+    """What a run holds."""
+
+    def look(self, renewed_for_seconds: float | None) -> None:
+        """Look whether it is still ours, and renew its lease if that is due."""
+
+
 class LeaseKeeper:
-    """Keeps a run's lease, and that of the batch it holds, until the block is left."""
+    """Keeps a run's lease, and that of what it holds, until the block is left."""
 
     def __init__(
         self,
@@ -50,7 +60,7 @@ class LeaseKeeper:
         self._collection_key = collection_key
         self._lease_seconds = lease_seconds
         self._stop = threading.Event()
-        self._batch: Batch | None = None
+        self._held: Held | None = None
         self._thread = threading.Thread(target=in_context(self._keep), name="lease", daemon=True)
 
     def __enter__(self) -> Self:
@@ -74,11 +84,23 @@ class LeaseKeeper:
     def hold(self, claim: Claim) -> Iterator[Batch]:
         """Keep the lease of a batch while the block works on it."""
         batch = Batch(self._registry, self._events, claim)
-        self._batch = batch
-        try:
+        with self._holding(batch):
             yield batch
+
+    @contextmanager
+    def hold_build(self, taken: TakenBuild) -> Iterator[Build]:
+        """Watch whether a build is still ours while the block works on it."""
+        build = Build(self._registry, self._events, taken)
+        with self._holding(build):
+            yield build
+
+    @contextmanager
+    def _holding(self, held: Held) -> Iterator[None]:
+        self._held = held
+        try:
+            yield
         finally:
-            self._batch = None
+            self._held = None
 
     def _keep(self) -> None:
         renewed_at = time.monotonic()
@@ -89,10 +111,42 @@ class LeaseKeeper:
                     self._registry.runs.renew(self._run_id, self._lease_seconds)
                     renewed_at = time.monotonic()
                     tell(self._events, self._registry.tasks.expire())
-                if batch := self._batch:
-                    batch.look(self._lease_seconds if due else None)
+                if held := self._held:
+                    held.look(self._lease_seconds if due else None)
             except IngestError as error:  # the next look may get through
                 logger.warning("the lease of run %s was not looked at: %s", self._run_id, error)
+
+
+@contextmanager
+def run_lease(
+    services: Services,
+    collection: Collection,
+    run_id: str,
+    stopped_by_person: Callable[[], bool],
+) -> Iterator[LeaseKeeper]:
+    """Keep a run's lease, and leave nothing behind that it holds, however it ends.
+
+    ``stopped_by_person`` is asked when it is interrupted: then its tasks are canceled.
+    """
+    claims = services.registry.claims
+    with LeaseKeeper(
+        services.registry,
+        services.events,
+        run_id,
+        collection.key,
+        services.settings.lease_seconds,
+    ) as lease:
+        try:
+            yield lease
+        except Exception:
+            raise
+        except BaseException:  # interrupted
+            told = services.registry.runs.reason(run_id)
+            if told is None and stopped_by_person():
+                tell(services.events, claims.cancel_runs([run_id]))
+            raise
+        finally:
+            claims.release_runs([run_id])
 
 
 class Batch:
@@ -144,4 +198,53 @@ class Batch:
         lines, self._lines = self._lines, []
         if lines:
             tell(self._events, self._registry.tasks.progress(self._claim.claim_id, lines))
+        self._flushed_at = time.monotonic()
+
+
+class Build:
+    """What a stage asks and tells about one build: a ``control.Control``."""
+
+    def __init__(self, registry: Registry, events: EventStreams, taken: TakenBuild) -> None:
+        self._registry = registry
+        self._events = events
+        self._taken = taken
+        self._lost: LeaseLostError | None = None
+        self._line: tuple[float, str] | None = None
+        self._flushed_at = float("-inf")
+
+    def look(self, _renewed_for_seconds: float | None) -> None:
+        """Look whether the build is still ours and wanted; it goes by its run's lease."""
+        try:
+            self._registry.builds.check(self._taken)
+        except LeaseLostError as error:
+            self._lost = error
+
+    def check(self) -> None:
+        """Raise if the build is no longer ours, or nobody wants it any more."""
+        if self._lost is not None:
+            raise LeaseLostError(str(self._lost))
+
+    def require(self) -> None:
+        """Raise if that is so right now: asked before each attempt to publish."""
+        self._registry.builds.check(self._taken)
+
+    def withdrawn(self) -> AbstractSet[str]:
+        """A build is wanted as a whole, or not at all."""
+        return frozenset()
+
+    def progress(self, _document_id: str, _stage: Stage, fraction: float, message: str) -> None:
+        """Note how far the build is."""
+        self.note(fraction, message)
+
+    def note(self, fraction: float, message: str) -> None:
+        """Note how far the build is; of what is told within a second, the last is written."""
+        self._line = (fraction, message)
+        if time.monotonic() - self._flushed_at > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was noted last."""
+        if self._line is not None:
+            tell(self._events, self._registry.builds.progress(self._taken, *self._line))
+            self._line = None
         self._flushed_at = time.monotonic()

@@ -9,11 +9,18 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.collections import ParserKind
-from ingestion_pipeline.model.tasks import ReindexOnly, TaskMessage, TaskType
+from ingestion_pipeline.model.tasks import Identifier, ReindexOnly, TaskMessage, TaskType
 
 MAX_MESSAGE_CHARACTERS = 1_000_000
 SHOWN_CHARACTERS = 200
@@ -49,6 +56,15 @@ class DeleteOptions(BaseModel):
     """Remove what is stored now, instead of leaving it to maintenance."""
 
 
+class BuildOptions(BaseModel):
+    """Options of a task that builds something of a collection."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    document_ids: Annotated[list[Identifier], Field(min_length=1)] | None = None
+    """The only documents it is about; a message has them beside its options."""
+
+
 class CancelOptions(BaseModel):
     """A cancellation has no options."""
 
@@ -70,11 +86,13 @@ class Answer(BaseModel):
         return self
 
 
-Options = IngestOptions | ReindexOptions | DeleteOptions | CancelOptions | Answer
+Options = IngestOptions | ReindexOptions | DeleteOptions | BuildOptions | CancelOptions | Answer
 OPTIONS: dict[TaskType, type[Options]] = {
     TaskType.INGEST: IngestOptions,
     TaskType.DELETE: DeleteOptions,
     TaskType.REINDEX: ReindexOptions,
+    TaskType.RAPTOR: BuildOptions,
+    TaskType.MINDMAP: BuildOptions,
     TaskType.CANCEL: CancelOptions,
     TaskType.CONTINUE: Answer,
 }

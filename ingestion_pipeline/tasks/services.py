@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from ingestion_pipeline.embedding import Embedder
     from ingestion_pipeline.enrichment import TagModel
     from ingestion_pipeline.indexing import CollectionIndex
-    from ingestion_pipeline.llm import Endpoint, Slots
+    from ingestion_pipeline.llm import ChatModel, Endpoint, Slots
+    from ingestion_pipeline.model.enrichment import TocEntry
     from ingestion_pipeline.parsing import ParserPool
     from ingestion_pipeline.registry.registry import Registry
+    from ingestion_pipeline.stages.mapped import MapInputs
+    from ingestion_pipeline.stages.summarised import TreeInputs
     from ingestion_pipeline.stages.work import Tools
     from ingestion_pipeline.storage.artifacts import ArtifactStore
     from ingestion_pipeline.storage.base import ObjectStore
@@ -36,6 +39,11 @@ if TYPE_CHECKING:
     from ingestion_pipeline.streams.heartbeats import Heartbeats
     from ingestion_pipeline.streams.tasks import TaskStreams
     from ingestion_pipeline.tasks.sealing import Sealer
+
+
+ANSWERS_OF_BUILDS = "builds"
+"""In place of a document's id: where a language model's answers about a collection are kept. No
+document has it, so maintenance removes them once they are old."""
 
 
 def embedder_named(name: str, settings: Settings) -> Embedder:
@@ -173,6 +181,51 @@ class Services:
             self.registry.database.alone,
         )
 
+    def tree_inputs(self, collection: Collection) -> TreeInputs:
+        """Return what the trees of a collection are built of now, and with."""
+        from ingestion_pipeline.indexing import SummaryIndex
+        from ingestion_pipeline.stages.summarised import TreeInputs
+
+        index = self.index(collection)
+        model = self._language_model()
+        answers = self.artifacts.answers(collection.name, ANSWERS_OF_BUILDS)
+        return TreeInputs(
+            snapshot=index.snapshot(),
+            summaries=SummaryIndex(index),
+            config=collection.config.raptor,
+            embedder=self.embedder(collection),
+            llm=model.with_cache(answers) if model else None,
+        )
+
+    def map_inputs(self, collection: Collection) -> MapInputs:
+        """Return what the mind maps of a collection are drawn from now."""
+        from ingestion_pipeline.indexing import SummaryIndex
+        from ingestion_pipeline.stages.mapped import MapInputs
+
+        index = self.index(collection)
+        return MapInputs(
+            index.snapshot(), SummaryIndex(index).snapshot(), partial(self._contents, collection)
+        )
+
+    def _contents(self, collection: Collection, document_id: str) -> Sequence[TocEntry]:
+        """Return the table of contents of a document; empty if none was made."""
+        if not collection.config.enrichment.toc:
+            return ()
+        for document in self.registry.documents.find(collection.key, [document_id]):
+            if fingerprint := document.stages.get(Stage.ENRICHED):
+                made = self.artifacts.get_enrichment(collection.name, document_id, fingerprint)
+                return made.toc if made else ()
+        return ()
+
+    def _language_model(self) -> ChatModel | None:
+        """Return the language model, if one is configured, with a budget of its own."""
+        from ingestion_pipeline.llm import Budget, ChatModel
+
+        limit = self.settings.llm_token_budget
+        budget = Budget(limit) if limit is not None else None
+        endpoint = self.endpoint
+        return ChatModel(endpoint, self.chat_slots, budget=budget) if endpoint else None
+
     def check_index(self) -> None:
         """Make sure that the place of the indexes can be read.
 
@@ -258,14 +311,10 @@ class Services:
     @contextmanager
     def tools(self, collection: Collection) -> Iterator[Tools]:
         """Open what the stages of a collection work with."""
-        from ingestion_pipeline.llm import Budget, ChatModel
         from ingestion_pipeline.stages.work import Tools
 
         settings = self.settings
-        limit = settings.llm_token_budget
-        budget = Budget(limit) if limit is not None else None
-        endpoint = self.endpoint
-        model = ChatModel(endpoint, self.chat_slots, budget=budget) if endpoint else None
+        model = self._language_model()
 
         def llm(document_id: str) -> ChatModel | None:
             answers = self.artifacts.answers(collection.name, document_id)

@@ -130,6 +130,27 @@ def submit_deletion(
     return task_id
 
 
+def submit_build(
+    services: Services,
+    collection: Collection,
+    kind: TaskType,
+    document_ids: Sequence[str] = (),
+) -> str:
+    """Accept a task that builds something of a collection, or of some documents; return its id."""
+    options: dict[str, object] = {"document_ids": list(document_ids)} if document_ids else {}
+    parse_options(kind, options)
+    task = NewTask(
+        task_id=uuid.uuid4().hex,
+        type=kind,
+        collection=collection.name.name,
+        tenant=collection.name.tenant,
+        priority=Priority.NORMAL,
+        options=options,
+    )
+    _accept(services, [task])
+    return task.task_id
+
+
 def _accept(services: Services, tasks: Sequence[NewTask]) -> None:
     tell(services.events, services.registry.tasks.accept(tasks))
     try:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ingestion_pipeline.errors import ErrorKind, LeaseLostError, PermanentError
@@ -26,7 +25,7 @@ from ingestion_pipeline.stages.work import Tools, Work
 from ingestion_pipeline.tasks.doubts import settle_doubts
 from ingestion_pipeline.tasks.events import tell
 from ingestion_pipeline.tasks.heart import Heart, worker_name
-from ingestion_pipeline.tasks.lease import LeaseKeeper
+from ingestion_pipeline.tasks.lease import LeaseKeeper, run_lease
 from ingestion_pipeline.tasks.services import Services
 
 logger = logging.getLogger(__name__)
@@ -158,7 +157,7 @@ def run(services: Services, collection: Collection, request: WorkRequest) -> Wor
     with (
         log_context(run=request.run_id, worker=worker),
         Heart(services, worker) as heart,
-        _run(services, collection, request) as lease,
+        run_lease(services, collection, request.run_id, request.stopped_by_person) as lease,
         services.tools(collection) as tools,
     ):
         _mark(services, collection, request, recipes)
@@ -187,30 +186,6 @@ def run(services: Services, collection: Collection, request: WorkRequest) -> Wor
                 tools.index.drop_other_generations()
     report.seconds = time.monotonic() - began
     return report
-
-
-@contextmanager
-def _run(services: Services, collection: Collection, request: WorkRequest) -> Iterator[LeaseKeeper]:
-    """Keep the run's lease, and leave nothing behind that it holds, however it ends."""
-    claims = services.registry.claims
-    with LeaseKeeper(
-        services.registry,
-        services.events,
-        request.run_id,
-        collection.key,
-        services.settings.lease_seconds,
-    ) as lease:
-        try:
-            yield lease
-        except Exception:
-            raise
-        except BaseException:  # interrupted
-            told = services.registry.runs.reason(request.run_id)
-            if told is None and request.stopped_by_person():
-                tell(services.events, claims.cancel_runs([request.run_id]))
-            raise
-        finally:
-            claims.release_runs([request.run_id])
 
 
 def _mark(

@@ -21,6 +21,10 @@ ASSETS = {
     "chunk_embeddings": (["enriched_chunks"], {"pytorch", "arrow"}),
     "vector_index": (["chunk_embeddings"], {"lancedb"}),
 }
+KNOWLEDGE = {
+    "raptor_summaries": (["vector_index"], {"lancedb", "python"}),
+    "mind_map": (["raptor_summaries"], {"json"}),
+}
 """Each asset's upstream and kinds."""
 CHECKS = {
     "every_document_is_indexed": False,
@@ -31,8 +35,14 @@ CHECKS = {
     "embedding_model_covers_languages": False,
     "few_chunks_are_repeated": False,
 }
-"""Each check, and whether it blocks."""
+"""Each check of the index, and whether it blocks."""
+TREE_CHECKS = {
+    "every_chunk_is_under_a_summary",
+    "summaries_cite_existing_chunks",
+    "tree_is_current",
+}
 JOBS = {"ingest_job", "reindex_job"}
+BUILD_JOBS = {"raptor_job": "raptor_summaries", "mindmap_job": "mind_map"}
 OPERATIONS = {
     "maintenance_job": {"maintain_collections", "tidy_dagster"},
     "purge_job": {"purge_documents"},
@@ -50,41 +60,48 @@ def graph(repository: RepositoryDefinition) -> AssetGraph:
     return repository.asset_graph
 
 
-def test_the_assets_are_the_six_stages_in_order(graph: AssetGraph) -> None:
+def test_the_assets_are_the_six_stages_in_order_and_what_is_built_of_them(
+    graph: AssetGraph,
+) -> None:
     assert {
         key.to_user_string(): (
             [parent.to_user_string() for parent in graph.get(key).parent_keys],
             set(graph.get(key).kinds),
         )
         for key in graph.toposorted_asset_keys
-    } == ASSETS
+    } == ASSETS | KNOWLEDGE
 
 
 def test_every_asset_says_whose_and_what_it_is(graph: AssetGraph) -> None:
     for key in graph.toposorted_asset_keys:
         node = graph.get(key)
-        assert (node.group_name, node.owners) == ("ingest", ["team:ingestion"])
+        group = "ingest" if key.to_user_string() in ASSETS else "knowledge"
+        assert (node.group_name, node.owners) == (group, ["team:ingestion"])
         assert node.code_version
         assert "Reads: " in (node.description or "")
         assert "Writes: " in (node.description or "")
 
 
-def test_the_assets_are_one_step_that_can_run_in_part(repository: RepositoryDefinition) -> None:
-    (definition,) = {
-        repository.assets_defs_by_key[key].op.name: repository.assets_defs_by_key[key]
+def test_the_stages_are_one_step_that_can_run_in_part(repository: RepositoryDefinition) -> None:
+    definitions = {
+        key.to_user_string(): repository.assets_defs_by_key[key]
         for key in repository.asset_graph.toposorted_asset_keys
-    }.values()
+    }
+    (definition,) = {definitions[name].op.name: definitions[name] for name in ASSETS}.values()
 
     assert definition.op.name == "ingest"
     assert definition.can_subset
 
 
-def test_the_checks_guard_the_index_and_only_invariants_block(graph: AssetGraph) -> None:
+def test_the_checks_guard_index_and_tree_and_only_invariants_block(graph: AssetGraph) -> None:
     checks = {check.name: graph.get(check) for check in graph.asset_check_keys}
 
-    assert {name: check.blocking for name, check in checks.items()} == CHECKS
-    for check in checks.values():
-        assert check.key.asset_key == dg.AssetKey("vector_index")
+    assert {name: check.blocking for name, check in checks.items()} == CHECKS | dict.fromkeys(
+        TREE_CHECKS, False
+    )
+    for name, check in checks.items():
+        guarded = "raptor_summaries" if name in TREE_CHECKS else "vector_index"
+        assert check.key.asset_key == dg.AssetKey(guarded)
         assert check.description
 
 
@@ -102,7 +119,7 @@ def test_the_jobs_of_the_stages_take_every_asset_and_check_in_one_process(
         job.name: job for job in repository.get_all_jobs() if not job.name.startswith("__ASSET_JOB")
     }
 
-    assert jobs.keys() == JOBS | OPERATIONS.keys()
+    assert jobs.keys() == JOBS | BUILD_JOBS.keys() | OPERATIONS.keys()
     for job in (jobs[name] for name in JOBS):
         assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(
             ASSETS
@@ -115,6 +132,19 @@ def test_the_jobs_of_the_stages_take_every_asset_and_check_in_one_process(
         # A retry of the failed step alone would leave out the checks.
         assert job.tags == {"dagster/retry_strategy": "ALL_STEPS", QUEUE_TAG: Queue.EMBED}
         assert job.description
+
+
+@pytest.mark.parametrize(("name", "asset"), BUILD_JOBS.items())
+def test_a_build_is_a_job_of_one_asset_and_its_checks(
+    repository: RepositoryDefinition, name: str, asset: str
+) -> None:
+    job = repository.get_job(name)
+    checks = TREE_CHECKS if asset == "raptor_summaries" else set()
+
+    assert {node.name for node in job.nodes} == {asset} | {f"{asset}_{check}" for check in checks}
+    assert job.partitions_def == collections_partitions
+    assert job.tags == {"dagster/retry_strategy": "ALL_STEPS", QUEUE_TAG: Queue.EMBED}
+    assert job.description
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -149,12 +179,18 @@ def test_the_launchpad_explains_every_field(repository: RepositoryDefinition) ->
     assert not any(field.is_required for field in fields.values())
 
 
-def test_the_sensors_look_for_messages_and_what_died_and_purges_and_run_by_default(
+def test_the_sensors_look_for_all_that_is_to_be_done_and_run_by_default(
     repository: RepositoryDefinition,
 ) -> None:
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
 
-    assert sensors.keys() == {"task_stream_sensor", "reconcile_sensor", "purge_sensor"}
+    assert sensors.keys() == {
+        "task_stream_sensor",
+        "build_sensor",
+        "reconcile_sensor",
+        "purge_sensor",
+    }
+    assert {target.job_name for target in sensors["build_sensor"].targets} == BUILD_JOBS.keys()
     assert sensors["task_stream_sensor"].job_name == "ingest_job"
     assert sensors["task_stream_sensor"].minimum_interval_seconds == 1
     assert sensors["reconcile_sensor"].minimum_interval_seconds == 3

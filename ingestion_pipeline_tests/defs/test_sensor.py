@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -12,11 +13,12 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.execution.build_resources import wrap_resource_for_execution
 
 from ingestion_pipeline.model.collections import Collection, CollectionConfig, CollectionName
-from ingestion_pipeline.model.documents import STAGES
-from ingestion_pipeline.model.tasks import Backend, Priority, TaskState
+from ingestion_pipeline.model.documents import STAGES, Stage
+from ingestion_pipeline.model.tasks import Backend, Priority, TaskState, TaskType
+from ingestion_pipeline.registry import schema
 from ingestion_pipeline.registry.claims import Wanted
 from ingestion_pipeline.settings import Settings
-from ingestion_pipeline.tasks.submission import submit
+from ingestion_pipeline.tasks.submission import submit, submit_build
 from ingestion_pipeline_tests.execution.runs import record_run
 from ingestion_pipeline_tests.fakes import FakeServices
 from ingestion_pipeline_tests.pipeline.lab import opened
@@ -42,6 +44,11 @@ class Sensor:
             self._instance.add_dynamic_partitions(
                 request.partitions_def_name, request.partition_keys
             )
+        return list(data.run_requests or ()), data.skip_message
+
+    def build(self) -> tuple[list[dg.RunRequest], str | None]:
+        """Return the builds that are asked for, or why there are none."""
+        data = self._evaluate("build_sensor")
         return list(data.run_requests or ()), data.skip_message
 
     def reconcile(self) -> str:
@@ -70,6 +77,7 @@ class Sensor:
             self._instance,
             dg.DagsterRunStatus.QUEUED,
             request.partition_key,
+            job=request.job_name or "ingest_job",
             tags=request.tags,
         )
 
@@ -296,3 +304,60 @@ def test_what_a_canceled_run_held_is_canceled_and_what_a_dead_one_held_given_bac
     assert sorted(states(services)) == [TaskState.CANCELED, TaskState.RUNNING]
     requests, _ = sensor.tick()
     assert [request.partition_key for request in requests] == ["papers"]
+
+
+def test_a_build_that_somebody_asks_for_becomes_a_run_of_its_job(
+    sensor: Sensor, services: FakeServices, instance: dg.DagsterInstance, papers: Collection
+) -> None:
+    assert sensor.build() == ([], "nothing is to be built")
+    submit_build(services, papers, TaskType.RAPTOR)
+
+    (request,), _ = sensor.build()
+
+    assert (request.job_name, request.partition_key) == ("raptor_job", "papers")
+    assert request.tags["dagster/priority"] == "-1"
+    assert request.tags["ingestion/tenant"] == "default"
+    assert instance.get_dynamic_partitions("collections") == ["papers"]
+    sensor.queue(request)
+    assert sensor.build() == ([], "nothing is to be built")
+
+
+def test_a_build_keeps_no_documents_waiting(
+    sensor: Sensor, services: FakeServices, papers: Collection, report: Path
+) -> None:
+    submit_build(services, papers, TaskType.RAPTOR)
+    (build,), _ = sensor.build()
+    sensor.queue(build)
+    services.streams.publish(message(report), Priority.NORMAL)
+
+    (request,), _ = sensor.tick()
+
+    assert request.partition_key == "papers"
+
+
+def test_a_thousand_collections_take_the_build_sensor_under_a_second(
+    sensor: Sensor, services: FakeServices, report: Path
+) -> None:
+    with services.registry.database.write() as connection:
+        for number in range(1000):
+            key = f"c{number:04}"
+            config = {"raptor": {"enabled": True}, "mindmap": {"enabled": True}}
+            connection.execute(
+                schema.collections.insert().values(
+                    key=key, tenant="default", name=key, config=config, created_at=0.0
+                )
+            )
+            connection.execute(
+                schema.stage_versions.insert().values(
+                    collection_key=key,
+                    stage=Stage.INDEXED,
+                    multiset=f"{number:064x}",
+                    documents=1,
+                    changed_at=time.time(),
+                )
+            )
+    sensor.build()
+
+    began = time.perf_counter()
+    assert sensor.build() == ([], "nothing is to be built")
+    assert time.perf_counter() - began < 1

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ingestion_pipeline.settings import project_dir
+from ingestion_pipeline_tests.defs.test_definitions import KNOWLEDGE, TREE_CHECKS
 from ingestion_pipeline_tests.pipeline.lab import ASSETS, CHECKS
 
 TOOLS = {
@@ -67,12 +68,19 @@ def test_dg_lists_every_definition(said: dict[str, tuple[int, str, str]]) -> Non
         for kind, found in listed.items()
         if found
     } == {
-        "assets": sorted(ASSETS),
-        "asset_checks": sorted(CHECKS),
-        "jobs": ["ingest_job", "maintenance_job", "purge_job", "reindex_job"],
+        "assets": sorted([*ASSETS, *KNOWLEDGE]),
+        "asset_checks": sorted([*CHECKS, *TREE_CHECKS]),
+        "jobs": [
+            "ingest_job",
+            "maintenance_job",
+            "mindmap_job",
+            "purge_job",
+            "raptor_job",
+            "reindex_job",
+        ],
         "resources": ["services"],
         "schedules": ["nightly_maintenance_schedule", "nightly_reindex_schedule"],
-        "sensors": ["purge_sensor", "reconcile_sensor", "task_stream_sensor"],
+        "sensors": ["build_sensor", "purge_sensor", "reconcile_sensor", "task_stream_sensor"],
     }
 
 

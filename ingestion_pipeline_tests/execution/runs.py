@@ -33,13 +33,14 @@ def record_run(
     collection: str | None = "papers",
     *,
     launched: bool = True,
+    job: str = "ingest_job",
     tags: Mapping[str, str] | None = None,
 ) -> dg.DagsterRun:
     """Record a run of a collection; one that was not launched runs in somebody's own process."""
     key = {"dagster/partition": collection} if collection else {}
     return create_run_for_test(
         instance,
-        job_name="ingest_job",
+        job_name=job,
         status=status,
         tags={**key, **(tags or {})},
         remote_job_origin=ORIGIN if launched else None,

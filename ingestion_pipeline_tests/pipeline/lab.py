@@ -82,12 +82,12 @@ class Lab:
         instance: dg.DagsterInstance | None = None,
         **config: Any,
     ) -> Ran:
-        """Materialise assets with their checks; all of them if none is named."""
+        """Materialise assets with their checks; those of all stages if none is named."""
         result = self.defs.resolve_implicit_global_asset_job_def().execute_in_process(
-            run_config={"ops": {"ingest": {"config": config}}},
+            run_config={"ops": {"ingest": {"config": config}}} if config else {},
             instance=instance or self.instance,
             partition_key=collection,
-            asset_selection=[dg.AssetKey(name) for name in selection] or None,
+            asset_selection=[dg.AssetKey(name) for name in selection or ASSETS],
             raise_on_error=False,
         )
         return Ran(result)

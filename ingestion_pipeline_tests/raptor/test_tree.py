@@ -50,31 +50,26 @@ class Workshop:
     """Tools that count what they are used for."""
 
     written: list[Material] = field(default_factory=list)
-    embedded: list[list[str]] = field(default_factory=list)
-    layers: list[list[Node]] = field(default_factory=list)
+    made: list[Node] = field(default_factory=list)
 
     def tools(self, nodes: Iterable[Node] = (), **changes: Any) -> Tools:
         tools = Tools(
             recipe=RECIPE,
-            summarise=self._summarise,
+            make=self._make,
             titles=lambda groups: [f"{len(groups)}: {' '.join(group)}"[:40] for group in groups],
-            embed=self._embed,
             control=NoControl(),
             memo={node.id: node for node in nodes},
-            layer_done=lambda layer: self.layers.append(list(layer)),
+            made=self.made.append,
         )
         return replace(tools, **changes)
 
-    def _summarise(self, materials: Iterable[Material]) -> Iterator[Written]:
+    def _make(self, materials: Iterable[Material]) -> Iterator[tuple[Written, NDArray[np.float32]]]:
         for material in materials:
             self.written.append(material)
             text = hashlib.sha256("".join(material.texts).encode() + material.vectors.tobytes())
             cited = [Citation(each.chunk_id, 0, len(each.text)) for each in material.chunks[::2]]
-            yield Written(text.hexdigest(), 9, tuple(cited), SummaryMethod.EXTRACTIVE)
-
-    def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        self.embedded.append(list(texts))
-        return embed(texts)
+            written = Written(text.hexdigest(), 9, tuple(cited), SummaryMethod.EXTRACTIVE)
+            yield written, embed([written.text])[0]
 
 
 def by_first_number(vectors: NDArray[np.float32]) -> list[tuple[int, ...]]:
@@ -144,15 +139,11 @@ def test_a_heading_is_the_title_and_what_has_none_is_told_from_its_siblings() ->
     assert [node.summary.title[:2] for node in without] == ["3:", "3:", "3:", "1:"]
 
 
-def test_the_texts_of_a_layer_are_embedded_in_one_call_and_the_layer_is_told() -> None:
+def test_each_new_node_is_told_as_soon_as_it_is_made() -> None:
     workshop = Workshop()
     tree = document_tree(*document(), workshop.tools())
 
-    layers = max(node.layer for node in tree)
-    assert len(workshop.embedded) == layers
-    assert [[node.layer for node in layer] for layer in workshop.layers] == [
-        [layer] * sum(node.layer == layer for node in tree) for layer in range(1, layers + 1)
-    ]
+    assert [node.id for node in workshop.made] == [node.id for node in tree]
 
 
 def test_upper_summaries_are_written_from_the_chunks_that_the_lower_ones_cite() -> None:
@@ -172,12 +163,13 @@ def test_what_a_summary_is_written_from_is_bounded() -> None:
     chunks = chunks_under([()] * 600)
     workshop = Workshop()
 
-    def summarise(materials: Iterable[Material]) -> Iterator[Written]:
+    def make(materials: Iterable[Material]) -> Iterator[tuple[Written, NDArray[np.float32]]]:
         for material in materials:
             workshop.written.append(material)
-            yield Written("All of it.", 5, material.citations, SummaryMethod.ABSTRACTIVE)
+            written = Written("All of it.", 5, material.citations, SummaryMethod.ABSTRACTIVE)
+            yield written, embed([written.text])[0]
 
-    tools = workshop.tools(summarise=summarise)
+    tools = workshop.tools(make=make)
     document_tree(chunks, embed([each.text for each in chunks]), tools)
 
     assert max(len(material.chunks) for material in workshop.written) <= MOST * CITATIONS_EACH
@@ -190,12 +182,12 @@ def test_summaries_that_cite_nothing_are_written_from_a_chunk_too() -> None:
     chunks, vectors = document()
     workshop = Workshop()
 
-    def summarise(materials: Iterable[Material]) -> Iterator[Written]:
+    def make(materials: Iterable[Material]) -> Iterator[tuple[Written, NDArray[np.float32]]]:
         for material in materials:
             workshop.written.append(material)
-            yield Written("", 2, (), SummaryMethod.EXTRACTIVE)
+            yield Written("", 2, (), SummaryMethod.EXTRACTIVE), embed([""])[0]
 
-    document_tree(chunks, vectors, workshop.tools(summarise=summarise))
+    document_tree(chunks, vectors, workshop.tools(make=make))
 
     assert [each.ordinal for each in workshop.written[-1].chunks] == [0]
 
@@ -207,7 +199,7 @@ def test_a_tree_that_is_known_is_not_made_again() -> None:
     again = document_tree(*document(), workshop.tools(before))
 
     assert as_bytes(again) == as_bytes(before)
-    assert (workshop.written, workshop.embedded) == ([], [])
+    assert workshop.written == []
 
 
 def test_what_depends_on_a_vector_that_changed_is_made_again() -> None:
@@ -244,20 +236,19 @@ class StopsAfter(NoControl):
             raise LeaseLostError
 
 
-def test_a_build_that_is_stopped_goes_on_from_the_last_finished_layer() -> None:
+def test_a_build_that_is_stopped_goes_on_from_the_last_node_it_made() -> None:
     clean = Workshop()
     whole = document_tree(*document(), clean.tools())
     stopped = Workshop()
     with pytest.raises(LeaseLostError):
         document_tree(*document(), stopped.tools(control=StopsAfter(len(clean.written))))
-    kept = [node for layer in stopped.layers for node in layer]
 
     resumed = Workshop()
-    after = document_tree(*document(), resumed.tools(kept))
+    after = document_tree(*document(), resumed.tools(stopped.made))
 
-    assert 0 < len(kept) < len(whole)
+    assert 0 < len(stopped.made) < len(whole)
     assert as_bytes(after) == as_bytes(whole)
-    assert len(resumed.written) == len(whole) - len(kept)
+    assert len(resumed.written) == len(whole) - len(stopped.made)
 
 
 def test_a_build_can_be_stopped_between_any_two_nodes() -> None:
@@ -309,10 +300,7 @@ def test_any_changes_one_after_the_other_come_to_the_same_as_a_build_from_nothin
         workshop = Workshop()
         nodes = built(collection, workshop.tools(nodes))
         new = [node for node in nodes if known.get(node.id) != node.inputs]
-        assert len(workshop.written) == len(new)
-        assert sorted(text for call in workshop.embedded for text in call) == sorted(
-            node.text for node in new
-        )
+        assert sorted(each.id for each in workshop.made) == sorted(each.id for each in new)
 
     shuffled = list(collection.items())
     random.shuffle(shuffled)

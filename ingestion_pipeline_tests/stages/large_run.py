@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import psutil
 
+from ingestion_pipeline.memory import hold_little
 from ingestion_pipeline.model.documents import STAGES, Stage
 from ingestion_pipeline.parsing import ParserPool
 from ingestion_pipeline.settings import Settings
@@ -82,6 +83,7 @@ def succeeded(works: Sequence[Work]) -> Work:
 
 
 def main() -> None:
+    hold_little()  # as all our processes do
     folder, size = Path(sys.argv[1]), int(sys.argv[2])
     with ParserPool(1, 60, 2 * 1024**3) as parsers:
         bench = Bench(Settings(state_dir=folder, redis_url="unix:///nowhere"), parsers)

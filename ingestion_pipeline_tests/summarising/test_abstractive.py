@@ -27,7 +27,9 @@ class Kept(dict[str, str]):
 def ask(endpoint: Running, *texts: str, **options: Any) -> Written:
     settings = {"max_tokens": 50, "prompt": PROMPT, **options}
     llm = settings.pop("llm", None) or endpoint.model()
-    return write(texts, SOURCES, tools=TOOLS, llm=llm, control=NoControl(), **settings)
+    written, tokens = write(texts, SOURCES, tools=TOOLS, llm=llm, control=NoControl(), **settings)
+    assert tokens in {0, Reply().tokens}
+    return written
 
 
 def test_a_summary_cites_all_it_was_written_from() -> None:

@@ -5,12 +5,19 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingestion_pipeline.model.collections import Collection, CollectionConfig, CollectionName
+from ingestion_pipeline.model.tasks import TaskType
+from ingestion_pipeline.registry.builds import BuildRecord, Changed, WantedBuild
 from ingestion_pipeline.registry.documents import Backlog
 from ingestion_pipeline.tasks.planning import (
+    BUILD_PRIORITY,
     HIGH_PRIORITY,
     RUNS_PER_TICK,
     SECONDS_PER_STEP,
+    build_version,
+    due,
     plan,
+    plan_builds,
 )
 
 
@@ -112,3 +119,82 @@ def test_a_plan_does_not_depend_on_what_it_does_not_start(backlog: list[Backlog]
     everything = plan(backlog, {}, limit=len(backlog))
 
     assert plan(backlog, {}, limit=2) == everything[:2]
+
+
+def wanted(key: str, kind: TaskType = TaskType.RAPTOR, **changes: float) -> WantedBuild:
+    return replace(WantedBuild(key, "default", kind, 0, 1.0), **changes)
+
+
+def test_a_build_gives_way_to_documents_unless_it_is_urgent() -> None:
+    urgent, other = plan_builds([wanted("a"), wanted("b", priority=1)], set())
+
+    assert (urgent.collection_key, urgent.priority) == ("b", HIGH_PRIORITY)
+    assert (other.collection_key, other.priority) == ("a", BUILD_PRIORITY)
+
+
+def test_a_build_that_is_about_to_start_is_not_planned_again() -> None:
+    both = [wanted("a"), wanted("a", TaskType.MINDMAP)]
+
+    (planned,) = plan_builds(both, {("a", TaskType.RAPTOR)})
+
+    assert planned.kind is TaskType.MINDMAP
+
+
+def test_builds_that_wait_longest_go_first_and_only_some_at_a_time() -> None:
+    many = [wanted(f"c{number:02}", oldest_seconds=float(number)) for number in range(40)]
+
+    planned = plan_builds(many, set())
+
+    assert len(planned) == RUNS_PER_TICK
+    assert planned[0].collection_key == "c39"
+
+
+def collection(**options: object) -> Collection:
+    config = CollectionConfig().updated({key.replace("__", "."): options[key] for key in options})
+    return Collection(CollectionName("default", "docs"), config, 0.0)
+
+
+def changed(records: dict[TaskType, BuildRecord] | None = None, **options: object) -> Changed:
+    return Changed(collection(**options), "7-abc", 1000.0, records or {})
+
+
+def built(version: str | None, planned_for: str | None = None) -> BuildRecord:
+    return BuildRecord(None, planned_for, version, 1.0)
+
+
+def test_nothing_is_due_that_nobody_switched_on() -> None:
+    assert due(changed(), busy=False) == {}
+
+
+def test_what_is_switched_on_is_due_once_the_collection_is_quiet() -> None:
+    now = changed(raptor__enabled=True)
+
+    (kind,) = due(now, busy=False)
+
+    assert kind is TaskType.RAPTOR
+    assert due(now, busy=True) == {}
+    assert due(replace(now, quiet_seconds=299.0), busy=False) == {}
+    soon = changed(raptor__enabled=True, quiet_seconds=5)
+    assert due(replace(soon, quiet_seconds=6.0), busy=False)
+
+
+def test_what_was_built_or_asked_for_is_due_again_only_when_something_changed() -> None:
+    version = due(changed(raptor__enabled=True), busy=False)[TaskType.RAPTOR]
+
+    for record in (built(version), built(None, planned_for=version)):
+        assert due(changed({TaskType.RAPTOR: record}, raptor__enabled=True), busy=False) == {}
+    of_before = changed({TaskType.RAPTOR: built(version)}, raptor__enabled=True)
+    assert due(replace(of_before, version="8-abd"), busy=False)
+    other = changed({TaskType.RAPTOR: built(version)}, raptor__enabled=True, raptor__seed=1)
+    assert due(other, busy=False)
+
+
+def test_a_map_waits_for_the_tree_where_both_are_switched_on() -> None:
+    options: dict[str, object] = {"raptor__enabled": True, "mindmap__enabled": True}
+    assert set(due(changed(**options), busy=False)) == {TaskType.RAPTOR}
+    tree = build_version("7-abc", collection(**options).config, TaskType.RAPTOR)
+
+    after = changed({TaskType.RAPTOR: built(tree)}, **options)
+
+    assert set(due(after, busy=False)) == {TaskType.MINDMAP}
+    assert set(due(changed(mindmap__enabled=True), busy=False)) == {TaskType.MINDMAP}

@@ -1,0 +1,1 @@
+"""What is built of a collection as a whole: its assets, their checks, and who starts a build."""
