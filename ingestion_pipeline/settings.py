@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ingestion_pipeline import memory
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 
 INSTANCE_FILE = "dagster.yaml"
@@ -38,18 +39,29 @@ def dagster_home() -> Path:
 def child_environment(settings: Settings) -> dict[str, str]:
     """Return the environment of processes we start, so that all of them agree on every folder.
 
-    And so that what a large document took is given back: glibc keeps free memory for each thread
-    apart, and Arrow's own allocator keeps what it has freed. And so that Dagster's daemon looks
-    every second, not every five, for failed runs that it is to retry.
+    And so that they hold little memory, and that Dagster's daemon looks every second, not every
+    five, for failed runs that it is to retry.
     """
-    return untracked_environment() | {
-        "ARROW_DEFAULT_MEMORY_POOL": "system",
-        "MALLOC_ARENA_MAX": "2",
-        "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
-        "DAGSTER_HOME": str(dagster_home()),
-        "INGEST_STATE_DIR": str(settings.state),
-        "PYTHONUNBUFFERED": "1",
-    }
+    return (
+        memory.ENVIRONMENT
+        | untracked_environment()
+        | {
+            "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
+            "DAGSTER_HOME": str(dagster_home()),
+            "INGEST_STATE_DIR": str(settings.state),
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
+
+
+def hold_little_memory() -> None:
+    """Have this process, and those it starts, hold little memory; what somebody set stays.
+
+    To be called before threads are started and libraries are loaded; what they took stays theirs.
+    """
+    unset = memory.ENVIRONMENT.keys() - os.environ.keys()
+    os.environ.update({name: memory.ENVIRONMENT[name] for name in unset})
+    memory.hold_little(unset)
 
 
 def untracked_environment() -> dict[str, str]:

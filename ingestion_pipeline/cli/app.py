@@ -23,8 +23,7 @@ from ingestion_pipeline.cli import (
 )
 from ingestion_pipeline.errors import ErrorKind, IngestError
 from ingestion_pipeline.logs import Role, set_up_logging
-from ingestion_pipeline.memory import hold_little
-from ingestion_pipeline.settings import Settings
+from ingestion_pipeline.settings import Settings, hold_little_memory
 
 INTERRUPTED = 130
 
@@ -76,7 +75,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run a command: exit code 0 on success, 1 with one line on failure, 2 on wrong usage."""
-    hold_little()
+    hold_little_memory()
     if logging.lastResort:  # what other packages say, of which a person gets to see errors only
         logging.lastResort.setLevel(logging.ERROR)
     try:

@@ -15,7 +15,7 @@ from ingestion_pipeline.cli.search import render_hit
 from ingestion_pipeline.cli.shapes import evaluation_json
 from ingestion_pipeline.client import IngestionClient
 from ingestion_pipeline.errors import ErrorKind, PermanentError
-from ingestion_pipeline.model.tasks import Backend, Task, TaskState
+from ingestion_pipeline.model.tasks import BUILDS, Backend, Task, TaskState
 from ingestion_pipeline.settings import Settings, project_dir
 
 COLLECTION = "samples"
@@ -25,6 +25,7 @@ QUESTIONS = (
     "My laptop was stolen on the train. How quickly do I have to tell someone?",
 )
 REQUIRED_RECALL = 0.9
+MAP_LINES = 6
 TIMEOUT_SECONDS = 300
 
 
@@ -66,6 +67,7 @@ def _tell_story(port: int | None) -> dict[str, Any]:
             f"{evaluation.recall_at_5:.2f}, nDCG@10 {evaluation.ndcg_at_10:.2f}, "
             f"{evaluation.seconds_per_query * 1000:.0f} ms each."
         )
+        _build(client)
         began = time.monotonic()
         again = client.launch_tasks(sorted(documents), collection=COLLECTION)
         repeated = client.await_tasks(again.task_ids, timeout=TIMEOUT_SECONDS)
@@ -94,6 +96,20 @@ def _running(client: IngestionClient, port: int | None) -> Iterator[None]:
     with services(Settings(), port or free_port(), workers=1) as (addresses, _):
         typer.echo(f"Redis and Dagster ({addresses.webserver}) started in {_since(began)}.")
         yield
+
+
+def _build(client: IngestionClient) -> None:
+    """Have summaries and a mind map built, and show what they say."""
+    for kind in BUILDS:
+        began = time.monotonic()
+        asked = client.build(kind, collection=COLLECTION)
+        (task,) = client.await_tasks([asked.task_id], timeout=TIMEOUT_SECONDS)
+        if task.state is not TaskState.SUCCEEDED:
+            raise PermanentError(ErrorKind.INTERNAL, f"{kind}: {task.messages[-1]}")
+        said = task.messages[-1].partition("Task done: ")[2]
+        typer.echo(f"\n{kind}: {said} {_since(began)}.")
+    shown = client.export_mind_map(collection=COLLECTION, form="markmap").splitlines()
+    typer.echo("\n".join(shown[2 : 2 + MAP_LINES]))
 
 
 def _tell_outcome(client: IngestionClient, done: list[Task], began: float) -> None:

@@ -16,7 +16,7 @@ from ingestion_pipeline.cli.common import (
 )
 from ingestion_pipeline.cli.shapes import evaluation_json
 from ingestion_pipeline.client import IngestionClient
-from ingestion_pipeline.model.search import Hit, SearchMode
+from ingestion_pipeline.model.search import Hit, HitKind, SearchMode
 
 ModeOption = Annotated[SearchMode, typer.Option(help="How to match.")]
 SHOWN_CHARACTERS = 300
@@ -76,6 +76,7 @@ def render_hit(hit: Hit) -> None:
     """Print a hit: where it is from, and how it begins."""
     place = " > ".join(hit.heading_path)
     pages = f" p. {', '.join(map(str, hit.pages))}" if hit.pages else ""
-    typer.secho(f"{hit.score:6.3f}  {hit.name}{pages}  {place}", bold=True)
+    kind = "" if hit.kind is HitKind.CHUNK else f" ({hit.kind})"
+    typer.secho(f"{hit.score:6.3f}  {hit.name}{pages}{kind}  {place}", bold=True)
     text = " ".join(hit.text.split())
     typer.echo(f"        {text[:SHOWN_CHARACTERS]}{'…' if len(text) > SHOWN_CHARACTERS else ''}")

@@ -22,7 +22,7 @@ from dagster._core.storage.tags import (
     WILL_RETRY_TAG,
 )
 
-from ingestion_pipeline.execution.queues import LAUNCHER_TAG, Launcher
+from ingestion_pipeline.execution.queues import BUILD_JOBS, LAUNCHER_TAG, Launcher
 from ingestion_pipeline.model.tasks import TaskType
 from ingestion_pipeline.tasks.reconciliation import Standing
 
@@ -32,8 +32,6 @@ ACTIVE = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 GRACE_SECONDS = 60.0
 """A started run without a lease counts this long: it may be between two batches, or loading."""
 LOST = "The run ended with the services that had started it."
-BUILD_JOBS = {TaskType.RAPTOR: "raptor_job", TaskType.MINDMAP: "mindmap_job"}
-"""The jobs that build something of a collection as a whole; see ``defs.knowledge``."""
 TASK_SENSOR = "task_stream_sensor"
 """The sensor that takes tasks up; see ``defs.intake``."""
 RETRY_DUE_SECONDS = 120.0

@@ -16,13 +16,14 @@ from ingestion_pipeline.indexing.maintenance import Maintenance
 from ingestion_pipeline.indexing.schema import NO_EXTRAS, Extras, IndexedDocument, sql_string
 from ingestion_pipeline.indexing.snapshot import Counts, IndexedVersion, RepeatedText, Snapshot
 from ingestion_pipeline.indexing.summaries import SummaryIndex, SummarySnapshot
-from ingestion_pipeline.indexing.summary_rows import IndexedSummary, Origin
+from ingestion_pipeline.indexing.summary_rows import FoundSummary, IndexedSummary, Origin
 
 __all__ = [
     "NO_EXTRAS",
     "CollectionIndex",
     "Counts",
     "Extras",
+    "FoundSummary",
     "IndexedDocument",
     "IndexedSummary",
     "IndexedVersion",

@@ -80,11 +80,22 @@ def maintain(table: LanceTable | None, *, thorough: bool) -> Maintenance:
 
 
 def maintain_summaries(table: LanceTable, *, thorough: bool) -> None:
-    """Do what is due for a table of summaries, whose only index is that of many vectors."""
-    statistics = _statistics(table)
-    if statistics["num_rows"] > VECTOR_INDEX_ROWS:
+    """Do what is due for a table of summaries."""
+    index_summaries(table)
+    if table.count_rows() > VECTOR_INDEX_ROWS:
         _index_vectors(table)
-    if thorough or statistics["fragment_stats"]["num_small_fragments"] >= SMALL_FRAGMENTS:
+    compact_if_due(table, thorough=thorough)
+
+
+def index_summaries(table: LanceTable) -> None:
+    """Create the full-text index of summaries; no other is needed to publish or to find them."""
+    if table.count_rows():
+        _create_if_missing(table, "text", _text_index())
+
+
+def compact_if_due(table: LanceTable, *, thorough: bool = False) -> None:
+    """Compact and prune a table that has grown by many small commits."""
+    if thorough or _statistics(table)["fragment_stats"]["num_small_fragments"] >= SMALL_FRAGMENTS:
         _compact(table)
 
 
@@ -111,10 +122,17 @@ def replace_indexes(table: LanceTable) -> None:
     """Build every index of the table anew, from the rows that are visible."""
     for column, config in _indexes().items():
         _create(table, column, config)
-    replace_vector_index(table)
+    _replace_vector_index(table)
 
 
-def replace_vector_index(table: LanceTable) -> None:
+def replace_summary_indexes(table: LanceTable) -> None:
+    """Build every index of a table of summaries anew, if it has any."""
+    if any("text" in index.columns for index in table.list_indices()):
+        _create(table, "text", _text_index())
+    _replace_vector_index(table)
+
+
+def _replace_vector_index(table: LanceTable) -> None:
     """Build the index of vectors anew, or drop it where they have become few."""
     for index in table.list_indices():
         if index.columns != ["vector"]:
@@ -126,15 +144,21 @@ def replace_vector_index(table: LanceTable) -> None:
 
 
 def _indexes() -> dict[str, FTS | BTree]:
-    """Return the indexes of every table by column.
+    """Return the indexes of every table of chunks by column."""
+    from lancedb.index import BTree
+
+    return {"search_text": _text_index(), "chunk_id": BTree(), "document_id": BTree()}
+
+
+def _text_index() -> FTS:
+    """Return the full-text index.
 
     The tokenizer cuts at Unicode word boundaries and by a dictionary where a script has no spaces
     (Chinese, Japanese, Thai), then folds case and accents and stems English.
     """
-    from lancedb.index import FTS, BTree
+    from lancedb.index import FTS
 
-    text = FTS(base_tokenizer="icu/split", custom_stop_words=STOP_WORDS.split())
-    return {"search_text": text, "chunk_id": BTree(), "document_id": BTree()}
+    return FTS(base_tokenizer="icu/split", custom_stop_words=STOP_WORDS.split())
 
 
 def _vector_index() -> IvfRq:

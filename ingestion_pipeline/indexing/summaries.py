@@ -12,6 +12,7 @@ cites are still there.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -27,9 +28,12 @@ from ingestion_pipeline.indexing.connection import opened
 from ingestion_pipeline.indexing.rows import READ_AT_ONCE, Rows, packed
 from ingestion_pipeline.indexing.schema import is_any_of, sql_string
 from ingestion_pipeline.indexing.summary_rows import (
+    FOUND_COLUMNS,
     SCHEMA_VERSION,
+    FoundSummary,
     IndexedSummary,
     Origin,
+    found_in,
     origin_of,
     rows_of,
     summaries_of,
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from lancedb.db import LanceDBConnection
+    from lancedb.query import LanceQueryBuilder
     from lancedb.table import LanceTable
     from numpy.typing import NDArray
 
@@ -101,10 +106,14 @@ class SummaryIndex:
                 self._published, rows.reader(schema), mode="overwrite"
             )
             self._index.database.drop_table(self._draft, ignore_missing=True)
+            maintenance.index_summaries(table)
             return table.count_rows()
 
     def keep(self, summaries: Sequence[IndexedSummary]) -> None:
-        """Keep what an unfinished build has made, for ``known``; readers do not see it."""
+        """Keep what an unfinished build has made, for ``known``; readers do not see it.
+
+        Of what is kept twice under one id, the later counts.
+        """
         if not summaries:
             return
         schema = table_schema(len(summaries[0].vector))
@@ -115,8 +124,11 @@ class SummaryIndex:
                 create = self._index.database.create_table
                 table = create(self._draft, schema=schema, mode="overwrite")
             rows = Rows(rows_of(summaries, schema, _nothing))
+            merge = table.merge_insert("summary_id")
+            merge.when_matched_update_all().when_not_matched_insert_all()
             with rows.errors():
-                table.add(rows.reader(schema))
+                merge.execute(rows.reader(schema))
+            maintenance.compact_if_due(table)
 
         with storage_errors(self._index.uri):
             committed(attempt, f"keeping {len(summaries)} summaries")
@@ -224,18 +236,31 @@ class SummarySnapshot:
         keys = [(key, "ascending") for key in ("document_id", "layer", "place")]
         return summaries_of(self._rows(condition).sort_by(keys))
 
-    def nearest(
-        self, vector: NDArray[np.float32], limit: int
-    ) -> list[tuple[IndexedSummary, float]]:
-        """Return the summaries of greatest cosine with ``vector``, and it, best first."""
+    def matching(self, terms: str, limit: int) -> list[FoundSummary]:
+        """Return the summaries that share words with ``terms``, best BM25 score first.
+
+        None before they are indexed, which takes a moment after they are published.
+        """
+        from lancedb.query import MatchQuery
+
+        if self._table is None or not self._table.list_indices():
+            return []
+        match = MatchQuery(terms, "text")  # type: ignore[call-arg] # its defaults are hidden
+        return self._found(self._table.search(match, query_type="fts"), "_score", limit)
+
+    def nearest(self, vector: NDArray[np.float32], limit: int) -> list[FoundSummary]:
+        """Return the summaries of greatest cosine with ``vector``, best first; it is the score."""
         if self._table is None:
             return []
         query = self._table.search(vector, vector_column_name="vector", query_type="vector")
         query = query.distance_type("cosine").refine_factor(REFINE_FACTOR)
+        found = self._found(query, "_distance", limit)
+        return [replace(each, score=1 - each.score) for each in found]
+
+    def _found(self, query: LanceQueryBuilder, score: str, limit: int) -> list[FoundSummary]:
         with purged_errors():
-            found = query.limit(limit).to_arrow()
-        cosines = [1 - distance for distance in found["_distance"].to_pylist()]
-        return list(zip(summaries_of(found), cosines, strict=True))
+            rows = query.select([*FOUND_COLUMNS, score]).limit(limit).to_arrow()
+        return found_in(rows, score)
 
     def _rows(self, condition: str, columns: list[str] | None = None) -> pa.Table:
         assert self._table is not None  # noqa: S101 - for the type checker
@@ -246,10 +271,11 @@ class SummarySnapshot:
 
 def maintain(database: LanceDBConnection, generation: str, *, thorough: bool) -> None:
     """Do the upkeep that is due for the summaries of a generation."""
-    for name in _names(generation):
-        table = opened(database, name)
-        if table is not None:
-            maintenance.maintain_summaries(table, thorough=thorough)
+    published, draft = (opened(database, name) for name in _names(generation))
+    if published is not None:
+        maintenance.maintain_summaries(published, thorough=thorough)
+    if draft is not None:
+        maintenance.compact_if_due(draft, thorough=thorough)
 
 
 def purge(
@@ -268,7 +294,7 @@ def purge(
     for table in tables:
         for some in _blocks(sorted(stale), IDS_AT_ONCE):
             _delete(table, is_any_of("summary_id", some))
-        purging.purge(table, "tokens", maintenance.replace_vector_index, keep_versions)
+        purging.purge(table, "tokens", maintenance.replace_summary_indexes, keep_versions)
 
 
 def _stale(tables: Sequence[LanceTable], chunk_ids: Collection[str]) -> set[str]:

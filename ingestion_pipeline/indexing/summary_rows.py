@@ -51,6 +51,24 @@ class Origin:
     recipe: str
 
 
+@dataclass(frozen=True, slots=True)
+class FoundSummary:
+    """A summary that answers a question; a higher ``score`` is better.
+
+    ``document_id`` is None where it spans documents; ``cited`` are the ids of the chunks it cites.
+    """
+
+    summary_id: str
+    document_id: str | None
+    title: str
+    text: str
+    cited: tuple[str, ...]
+    score: float
+
+
+FOUND_COLUMNS = ["summary_id", "document_id", "title", "text", "citations"]
+
+
 def table_schema(dimension: int, origin: Origin | None = None) -> pa.Schema:
     """Return the columns, and in the metadata what the tree was built from."""
     import pyarrow as pa
@@ -179,6 +197,21 @@ def summaries_of(table: pa.Table) -> list[IndexedSummary]:
             documents=tuple(row["documents"]),
         )
         for row, vector in zip(table.drop_columns(["vector"]).to_pylist(), vectors, strict=True)
+    ]
+
+
+def found_in(table: pa.Table, score: str) -> list[FoundSummary]:
+    """Return the summaries of an answer; ``score`` names a column."""
+    return [
+        FoundSummary(
+            summary_id=row["summary_id"],
+            document_id=row["document_id"],
+            title=row["title"],
+            text=row["text"],
+            cited=tuple(dict.fromkeys(each["chunk_id"] for each in row["citations"])),
+            score=row[score],
+        )
+        for row in table.to_pylist()
     ]
 
 

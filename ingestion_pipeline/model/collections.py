@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.model.graph import EntityType, ExtractionMethod
 
 DEFAULT_TENANT = "default"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
@@ -120,6 +121,23 @@ class RaptorConfig(BaseModel):
     """Answers the LLM may fail to give; then the rest of the build quotes sentences instead."""
 
 
+class GraphConfig(BaseModel):
+    """Graphs of knowledge; none by default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = False
+    """Whether they are built of themselves, when the collection changed and is quiet again."""
+    method: ExtractionMethod = ExtractionMethod.LINGUISTIC
+    """How entities and relations are found; the other two need the configured LLM."""
+    resolution: bool = True
+    """Whether different names of one entity are brought together."""
+    communities: bool = True
+    """Whether communities of entities are found, and reports written of them."""
+    entity_types: tuple[EntityType, ...] = ()
+    """The only types of entities to keep; none named means all."""
+
+
 class MindMapConfig(BaseModel):
     """Mind maps; none by default."""
 
@@ -159,6 +177,7 @@ class CollectionConfig(BaseModel):
     enrichment: EnrichmentConfig = EnrichmentConfig()
     """Keys below it are written ``enrichment.keywords`` and so on."""
     raptor: RaptorConfig = RaptorConfig()
+    graph: GraphConfig = GraphConfig()
     mindmap: MindMapConfig = MindMapConfig()
 
     def flat(self) -> dict[str, Any]:

@@ -17,12 +17,14 @@ class SearchMode(StrEnum):
     TEXT = "text"
     VECTOR = "vector"
     HYBRID = "hybrid"
+    TREE = "tree"
 
 
 class HitKind(StrEnum):
     """What kind of row was found."""
 
     CHUNK = "chunk"
+    SUMMARY = "summary"
 
 
 class Hit(BaseModel):
@@ -30,6 +32,10 @@ class Hit(BaseModel):
 
     ``text`` is the chunk's, or that of its parent, the longer passage that ``parent_id`` names.
     ``pictures`` are the ids of the pictures that the chunk shows.
+
+    A summary has its own id as ``chunk_id``, its title as ``heading_path`` and as ``name`` where it
+    spans documents; its ``document_id`` is empty then. ``pages`` and ``sources`` are those of the
+    chunks that it cites, and ``chunks`` the best of these.
     """
 
     chunk_id: str
@@ -45,3 +51,4 @@ class Hit(BaseModel):
     pictures: list[str] = []
     keywords: list[str] = []
     tags: list[str] = []
+    chunks: list[Hit] = []

@@ -29,7 +29,12 @@ SMALLEST = 3
 LARGEST = 16
 """A summary of more says little of each of them."""
 LARGEST_WITH_GUESTS = 20
-_NEIGHBOURS = 12
+_NEIGHBOURS = 8
+_GUESTS_AMONG = 3
+"""Nearest neighbours whose groups one may be a guest of.
+
+More of either renew more groups when one of 1,000 abstracts changes: 14 in the mean with 12 and 12,
+7 with 8 and 3, whose groups are more alike too (mean cosine .50 instead of .44)."""
 _MARGIN = 0.01
 """How much less like the others of a group than those of its own a guest may be, as a cosine."""
 _BLOCK = 1024
@@ -64,7 +69,7 @@ def next_layer(vectors: Vectors, seed: int, control: Control) -> list[tuple[int,
         for group in _merged(vectors, found, labels, control)
         for part in halves(vectors, group, LARGEST)
     ]
-    groups = _with_guests(vectors, found, groups, control)
+    groups = _with_guests(vectors, found[:, :_GUESTS_AMONG], groups, control)
     return sorted(tuple(sorted(map(int, group))) for group in groups)
 
 

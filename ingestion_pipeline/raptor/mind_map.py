@@ -6,8 +6,11 @@ that can be looked at. Does not belong here: the forms in which they leave (``ex
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.enrichment import TocEntry
@@ -18,6 +21,7 @@ BROADEST = 40
 """Most children of a node in a map of default size."""
 DEEPEST_MAP = 6
 """Most nodes in a line from the root in a map of default size."""
+_WORD = re.compile(r"[^\W_]+")
 _FEWEST_HEADINGS = 2
 """Fewer say no more than the title of the document."""
 
@@ -75,7 +79,7 @@ def of_document(
         draft = _of_contents(title, chunks, contents)
     else:
         draft = _of_headings(title, chunks)
-    if len(draft.children) == 1 and draft.children[0].title.casefold() == title.casefold():
+    if len(draft.children) == 1 and _words(draft.children[0].title) in _called(title):
         (child,) = draft.children  # the first heading of a document often is its title
         draft = _Draft(title, draft.chunk_ids + child.chunk_ids, child.children)
     return draft.finished(document_id)
@@ -85,6 +89,15 @@ def has_outline(chunks: Sequence[Chunk], contents: Sequence[TocEntry] = ()) -> b
     """Whether the map of a document shows its headings, and not its tree."""
     paths = {chunk.heading_path for chunk in chunks if chunk.heading_path}
     return max(len(contents), len(paths)) >= _FEWEST_HEADINGS
+
+
+def _called(title: str) -> tuple[list[str], list[str]]:
+    """Return the words of a title; it may be the name of a file."""
+    return _words(title), _words(PurePosixPath(title).stem)
+
+
+def _words(title: str) -> list[str]:
+    return _WORD.findall(title.casefold())
 
 
 def _of_contents(title: str, chunks: Sequence[Chunk], contents: Sequence[TocEntry]) -> _Draft:
@@ -149,8 +162,8 @@ def of_collection(
         summaries: The summaries across documents, if there are any.
 
     Returns:
-        Where there are such summaries, their titles, and below them the documents they draw on with
-        the chunks in question; else the documents with their own maps.
+        Where there are such summaries, their titles, and below them of the documents they draw on
+        what is about the chunks in question; else the documents with their own maps.
     """
     across = {summary.summary_id: summary for summary in summaries}
     if not across:
@@ -192,8 +205,16 @@ def _documents(chunk_ids: Sequence[str], of_chunk: Mapping[str, MindMap]) -> Ite
     for chunk_id in chunk_ids:
         if chunk_id in of_chunk:
             found.setdefault(of_chunk[chunk_id].document_id, []).append(chunk_id)
-    for document_id, own in found.items():
-        yield MindMap(of_chunk[own[0]].title, document_id, tuple(own))
+    for own in found.values():
+        yield _part(of_chunk[own[0]], set(own))
+
+
+def _part(mind_map: MindMap, wanted: AbstractSet[str]) -> MindMap:
+    """Return what of a map is about some chunks."""
+    own = tuple(chunk_id for chunk_id in mind_map.chunk_ids if chunk_id in wanted)
+    parts = [_part(child, wanted) for child in mind_map.children]
+    below = tuple(part for part in parts if part.chunk_ids or part.children)
+    return replace(mind_map, chunk_ids=own, children=below)
 
 
 def all_chunk_ids(mind_map: MindMap) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ that takes over what it can equals one from nothing, whatever was added, edited 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -237,6 +237,7 @@ class _Build:
         self._units: dict[str, Unit] = {leaf.id: leaf for leaf in leaves}
         self._nodes: dict[str, Node] = {}
         self._headings: dict[str, str] = {}
+        self._taken_over: set[str] = set()
         ids = (each for leaf in leaves for each in leaf.chunk_ids)
         self._places = {each: place for place, each in enumerate(ids)}
 
@@ -258,16 +259,24 @@ class _Build:
         for node in self._nodes.values():
             for child in node.summary.children:
                 roots.pop(child, None)
-        titles: dict[str, str] = {}
-        self._entitle(list(roots), "", titles)
-        for node in reversed(self._nodes.values()):
-            children = (child for child in node.summary.children if child in self._nodes)
-            untitled = [child for child in children if child not in titles]
-            self._entitle(untitled, titles[node.id], titles)
+        titles = self._titles_of_before(roots)
+        if not titles:
+            self._entitle(list(roots), "", titles)
+            for node in reversed(self._nodes.values()):
+                children = (child for child in node.summary.children if child in self._nodes)
+                untitled = [child for child in children if child not in titles]
+                self._entitle(untitled, titles[node.id], titles)
         return [
             replace(node, summary=replace(node.summary, title=titles[node.id]))
             for node in self._nodes.values()
         ]
+
+    def _titles_of_before(self, roots: Collection[str]) -> dict[str, str]:
+        """Return the titles in the memo, if they all hold: where nothing under one root is new."""
+        if len(roots) != 1 or self._nodes.keys() != self._taken_over:
+            return {}
+        titles = {node_id: self._tools.memo[node_id].summary.title for node_id in self._nodes}
+        return titles if all(titles.values()) else {}
 
     def _entitle(self, siblings: Sequence[str], above: str, titles: dict[str, str]) -> None:
         """Give siblings the headings over them, the others what tells them from each other."""
@@ -295,6 +304,7 @@ class _Build:
             if known is not None and known.inputs == inputs[node_id]:
                 summary = self._summary(node_id, group, known.summary)
                 nodes[node_id] = Node(summary, known.vector, known.inputs)
+                self._taken_over.add(node_id)
         new = {node_id: group for node_id, group in drafts.items() if node_id not in nodes}
         self._tools.control.check()
         made = self._tools.make(map(self._material, new.values()))

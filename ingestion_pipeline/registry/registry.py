@@ -8,6 +8,7 @@ from __future__ import annotations
 from ingestion_pipeline.registry.builds import Builds
 from ingestion_pipeline.registry.claims import Claims
 from ingestion_pipeline.registry.collections import Collections
+from ingestion_pipeline.registry.corrections import Corrections
 from ingestion_pipeline.registry.database import Database
 from ingestion_pipeline.registry.documents import Documents
 from ingestion_pipeline.registry.operations import Operations
@@ -27,6 +28,7 @@ class Registry:
         self.tasks = Tasks(database)
         self.claims = Claims(database)
         self.builds = Builds(database)
+        self.corrections = Corrections(database)
         self.runs = Runs(database)
         self.publications = Publications(database)
         self.operations = Operations(database)

@@ -80,6 +80,24 @@ builds = sa.Table(
     comment="what is built of a collection as a whole: one run at a time",
 )
 
+corrections = sa.Table(
+    "corrections",
+    metadata,
+    sa.Column("correction_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column(
+        "collection_key",
+        _key,
+        sa.ForeignKey("collections.key", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    sa.Column("same", sa.Boolean, nullable=False, comment="one entity, or never one"),
+    sa.Column("one", sa.Text, nullable=False),
+    sa.Column("other", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    comment="what people said of the names of entities; graphs are built with it",
+)
+
 claims = sa.Table(
     "claims",
     metadata,

@@ -160,12 +160,13 @@ def evaluate(
 def ranked_documents(search: SearchFunction, question: str, count: int) -> list[str]:
     """Return the ids of the ``count`` best distinct documents, fewer if no more are found.
 
-    Several chunks may be of one document, so the search goes deeper until they suffice.
+    Several chunks may be of one document, so the search goes deeper until they suffice. What spans
+    documents is none of them.
     """
     depth = min(MOST_CHUNKS, CHUNKS_PER_DOCUMENT * count)
     while True:
         chunks = search(question, depth)
-        documents = list(dict.fromkeys(hit.document_id for hit in chunks))
+        documents = list(dict.fromkeys(hit.document_id for hit in chunks if hit.document_id))
         if len(documents) >= count or len(chunks) < depth or depth >= MOST_CHUNKS:
             return documents[:count]
         depth = min(MOST_CHUNKS, depth * CHUNKS_PER_DOCUMENT)

@@ -1,21 +1,23 @@
 """Search: one question, one collection, ranked hits.
 
 Belongs here: the modes and how a question is made safe. Does not belong here: fusion (``fusion``),
-filter expressions (``filters``), queries to the index (``indexing.snapshot``).
+summaries among chunks (``tree``), filter expressions (``filters``), queries to the index
+(``indexing.snapshot``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Protocol
 
 from ingestion_pipeline.control import Control, NoControl
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
-from ingestion_pipeline.indexing import CollectionIndex, Snapshot
+from ingestion_pipeline.indexing import CollectionIndex, Snapshot, SummaryIndex
 from ingestion_pipeline.model.search import Hit, SearchMode
 from ingestion_pipeline.retrieval.filters import filter_sql
 from ingestion_pipeline.retrieval.fusion import fused
+from ingestion_pipeline.retrieval.tree import is_broad, passage, ranked, with_summaries
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,10 +48,12 @@ def search(
     k: int = 10,
     filter_expression: str | None = None,
 ) -> list[Hit]:
-    """Return at most ``k`` chunks that answer ``query``, best first.
+    """Return at most ``k`` chunks, and in some modes summaries, that answer ``query``, best first.
 
-    The query is words, not a language: no character in it is special. An empty query, or a
-    collection in which nothing is indexed, finds nothing. Text mode does not touch the embedder.
+    Tree mode is hybrid mode with summaries, where the collection has any; auto mode is tree mode
+    for questions so broad that a summary is near to them, else hybrid mode. The query is words, not
+    a language: no character in it is special. An empty query, or a collection in which nothing is
+    indexed, finds nothing. Text mode does not touch the embedder.
 
     Raises:
         PermanentError: of kind ``invalid_option`` for ``k`` out of 1..1000 or a filter that cannot
@@ -63,54 +67,65 @@ def search(
     if not words:
         return []
     try:
-        return _answer(index.snapshot(), embedder, words, mode, k, where)
+        return _answer(index, embedder, words, mode, k, where)
     except TransientError:
         # A purge took the version that was being read. The next one is whole: no reader notices.
-        return _answer(index.snapshot(), embedder, words, mode, k, where)
+        return _answer(index, embedder, words, mode, k, where)
 
 
 def _answer(
-    snapshot: Snapshot,
+    index: CollectionIndex,
     embedder: QueryEncoder,
     words: str,
     mode: SearchMode,
     k: int,
     where: str | None,
 ) -> list[Hit]:
+    snapshot = index.snapshot()
     if snapshot.empty:
         return []
-    match mode:
-        case SearchMode.TEXT:
-            ranking = partial(snapshot.matching, words, where=where)
-        case SearchMode.VECTOR:
-            ranking = partial(snapshot.nearest, _vector(embedder, words), where=where)
-        case SearchMode.HYBRID | SearchMode.AUTO:
-            vector = _vector(embedder, words)
-            ranking = partial(_hybrid, snapshot, words, vector, where=where)
-    hits = ranking(limit=k)
-    passages = _passages(hits)
-    if len(passages) < len(hits) == k:  # several of a passage: look further for others
-        passages = _passages(ranking(limit=CANDIDATES_PER_HIT * k))
-    return passages[:k]
+    if mode is SearchMode.TEXT:
+        return _passages(partial(snapshot.matching, words, where=where), k)[:k]
+    vector = _vector(embedder, words)
+    if mode is SearchMode.VECTOR:
+        return _passages(partial(snapshot.nearest, vector, where=where), k)[:k]
+    both = cache(partial(_both, snapshot, words, vector, where))
+    passages = _passages(lambda limit: fused(*both(limit)), k)
+    if mode is SearchMode.HYBRID:
+        return passages[:k]
+    tree = SummaryIndex(index).snapshot()
+    near = tree.nearest(vector, _depth(k))
+    _, nearest = both(k)
+    if mode is SearchMode.AUTO and not is_broad(nearest, near):
+        return passages[:k]
+    summaries = ranked(tree.matching(words, _depth(k)), near)
+    return with_summaries(passages, summaries, snapshot, k, where)
 
 
-def _hybrid(
-    snapshot: Snapshot, words: str, vector: NDArray[np.float32], limit: int, where: str | None
-) -> list[Hit]:
-    depth = max(LEAST_CANDIDATES, CANDIDATES_PER_HIT * limit)
-    text = snapshot.matching(words, depth, where)
-    return fused(text, snapshot.nearest(vector, depth, where))[:limit]
+def _both(
+    snapshot: Snapshot, words: str, vector: NDArray[np.float32], where: str | None, limit: int
+) -> tuple[list[Hit], list[Hit]]:
+    """Return the rankings by words and by vector, deep enough that ``limit`` hits can be fused."""
+    depth = _depth(limit)
+    return snapshot.matching(words, depth, where), snapshot.nearest(vector, depth, where)
 
 
-def _passages(hits: Sequence[Hit]) -> list[Hit]:
-    """Return one hit for each passage: of chunks with one parent, the best.
+def _depth(limit: int) -> int:
+    return max(LEAST_CANDIDATES, CANDIDATES_PER_HIT * limit)
+
+
+def _passages(ranking: Callable[[int], list[Hit]], k: int) -> list[Hit]:
+    """Return at least ``k`` passages if there are as many: of chunks with one parent, the best.
 
     The first seed gives the parent the mean of its chunks' scores; then a passage that answers
     twice, once less well, stands behind one that answers once.
     """
+    hits = ranking(k)
+    if len({passage(hit) for hit in hits[:k]}) < k <= len(hits):
+        hits = ranking(CANDIDATES_PER_HIT * k)  # several of a passage: look further for others
     passages: dict[str, Hit] = {}
     for hit in hits:
-        passages.setdefault(hit.parent_id or hit.chunk_id, hit)
+        passages.setdefault(passage(hit), hit)
     return list(passages.values())
 
 

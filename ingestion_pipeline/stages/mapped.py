@@ -72,18 +72,18 @@ _TITLED_CHARACTERS = 4000
 _SEED = 0
 
 
-def _no_contents(_document_id: str) -> Sequence[TocEntry]:
-    """No tables of contents were made."""
+def _no_contents(_document_id: str, _chunks: Sequence[Chunk]) -> Sequence[TocEntry]:
+    """No table of contents is known."""
     return ()
 
 
 @dataclass(frozen=True)
 class MapInputs:
-    """What maps are drawn from; ``contents`` gives a document's table of contents, if any."""
+    """What maps are drawn from; ``contents`` gives the headings of a document with some chunks."""
 
     snapshot: Snapshot
     summaries: SummarySnapshot
-    contents: Callable[[str], Sequence[TocEntry]] = _no_contents
+    contents: Callable[[str, Sequence[Chunk]], Sequence[TocEntry]] = _no_contents
 
     @property
     def recipe(self) -> str:
@@ -113,12 +113,12 @@ def draw(inputs: MapInputs, title: str, control: Control) -> DrawnMap:
     ids = inputs.snapshot.document_ids()
     names = inputs.snapshot.document_names()
     found = _Summaries.read(inputs.summaries, control)
-    if not found.across and len(ids) <= BROADEST:
+    if len(ids) <= BROADEST:
         maps = [
             _of_document(inputs, document_id, names[document_id], chunks, vectors, control)
             for document_id, chunks, vectors in inputs.snapshot.sources(ids)
         ]
-        across: Sequence[Summary] = ()
+        across = found.across
     else:
         maps, sources = [], []
         for document_id, chunks, vectors in inputs.snapshot.sources(ids):
@@ -210,7 +210,7 @@ def _of_document(
     control: Control,
 ) -> MindMap:
     control.check()
-    contents = inputs.contents(document_id)
+    contents = inputs.contents(document_id, chunks)
     summaries: list[Summary] = []
     if not has_outline(chunks, contents):
         summaries = [each.summary for each in inputs.summaries.of_document(document_id)]

@@ -87,6 +87,7 @@ def run(
     if Stage.INDEXED in selected:
         embedded_works = [w for w in works if w.vectors is not None and not w.result.error]
         _publish(embedded_works, tools, claim, announce)
+        give_back()  # to what comes next, which may be the index's upkeep
     return works
 
 
@@ -259,6 +260,7 @@ def _embed_singly(works: Sequence[Work], tools: Tools, control: Control) -> None
 
 
 def _publish(works: Sequence[Work], tools: Tools, claim: Claim, announce: Announce) -> None:
+    give_back()
     changed = []
     for work in works:
         if work.is_recorded(Stage.INDEXED) and not work.document.force:

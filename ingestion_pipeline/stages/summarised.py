@@ -306,6 +306,7 @@ class _Build:
         yield from others
         removed: set[str] = set()
         for some in _batches(list(self._order)):
+            self._control.check()
             known = self._inputs.summaries.known(some)
             for document_id in some:
                 order = self._order[document_id]

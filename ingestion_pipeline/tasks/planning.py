@@ -115,6 +115,17 @@ def due(changed: Changed, *, busy: bool) -> dict[TaskType, str]:
     return found
 
 
+def stale_builds(changed: Changed) -> dict[TaskType, str]:
+    """Return what was built of a collection once and is of another version by now, with this."""
+    config = changed.collection.config
+    versions = {kind: build_version(changed.version, config, kind) for kind in changed.builds}
+    return {
+        kind: version
+        for kind, version in versions.items()
+        if changed.builds[kind].built_from not in (None, version)
+    }
+
+
 def enabled(config: CollectionConfig) -> list[TaskType]:
     """Return what is built of a collection by itself."""
     wanted = {TaskType.RAPTOR: config.raptor.enabled, TaskType.MINDMAP: config.mindmap.enabled}

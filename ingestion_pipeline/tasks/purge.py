@@ -30,6 +30,7 @@ def purge_documents(
         TransientError: of kind ``unavailable`` if the storage does not answer, or other writers of
             the index came first again and again; what was removed stays removed.
     """
+    services.artifacts.delete_map(name)  # it has titles of documents
     for document_id, keys in documents.items():
         services.artifacts.delete_document(name, document_id)
         for key in keys:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ingestion_pipeline.enrichment import TagModel
     from ingestion_pipeline.indexing import CollectionIndex
     from ingestion_pipeline.llm import ChatModel, Endpoint, Slots
+    from ingestion_pipeline.model.chunks import Chunk
     from ingestion_pipeline.model.enrichment import TocEntry
     from ingestion_pipeline.parsing import ParserPool
     from ingestion_pipeline.registry.registry import Registry
@@ -207,14 +208,24 @@ class Services:
             index.snapshot(), SummaryIndex(index).snapshot(), partial(self._contents, collection)
         )
 
-    def _contents(self, collection: Collection, document_id: str) -> Sequence[TocEntry]:
-        """Return the table of contents of a document; empty if none was made."""
-        if not collection.config.enrichment.toc:
-            return ()
+    def _contents(
+        self, collection: Collection, document_id: str, chunks: Sequence[Chunk]
+    ) -> Sequence[TocEntry]:
+        """Return the table of contents of a document, or else the headings that were parsed."""
+        from ingestion_pipeline.enrichment import contents
+
+        stages = {}
         for document in self.registry.documents.find(collection.key, [document_id]):
-            if fingerprint := document.stages.get(Stage.ENRICHED):
-                made = self.artifacts.get_enrichment(collection.name, document_id, fingerprint)
-                return made.toc if made else ()
+            stages = document.stages
+        if collection.config.enrichment.toc and Stage.ENRICHED in stages:
+            made = self.artifacts.get_enrichment(
+                collection.name, document_id, stages[Stage.ENRICHED]
+            )
+            if made and made.toc:
+                return made.toc
+        if Stage.PARSED in stages:
+            parsed = self.artifacts.get_parsed(collection.name, document_id, stages[Stage.PARSED])
+            return contents(parsed, chunks) if parsed else ()
         return ()
 
     def _language_model(self) -> ChatModel | None:

@@ -44,7 +44,7 @@ TREE_CHECKS = {
 JOBS = {"ingest_job", "reindex_job"}
 BUILD_JOBS = {"raptor_job": "raptor_summaries", "mindmap_job": "mind_map"}
 OPERATIONS = {
-    "maintenance_job": {"maintain_collections", "tidy_dagster"},
+    "maintenance_job": {"maintain_collections", "tidy_dagster", "renew_builds"},
     "purge_job": {"purge_documents"},
 }
 """Each job that makes no assets, and its ops."""

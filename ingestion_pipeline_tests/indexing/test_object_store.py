@@ -9,9 +9,15 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from ingestion_pipeline.errors import ErrorKind, TransientError
-from ingestion_pipeline.indexing import CollectionIndex, drop_collection, purge_collection
+from ingestion_pipeline.indexing import (
+    CollectionIndex,
+    SummaryIndex,
+    drop_collection,
+    purge_collection,
+)
 from ingestion_pipeline.indexing.commits import storage_errors
-from ingestion_pipeline_tests.indexing.samples import document
+from ingestion_pipeline_tests.indexing.samples import DIMENSION, document
+from ingestion_pipeline_tests.indexing.test_summaries import ORIGIN, tree
 
 
 @pytest.fixture
@@ -40,6 +46,23 @@ def test_an_index_may_live_in_a_bucket(bucket: str) -> None:
     assert [version.version for version in index.snapshot().document_versions()] == ["v2"]
     assert drop_collection(bucket, "handbook") == 1
     assert index.snapshot().empty
+
+
+def test_a_tree_may_live_in_a_bucket(bucket: str) -> None:
+    index = CollectionIndex(bucket, "handbook", "model-a")
+    index.publish([document("a", "one")])
+    summaries = SummaryIndex(index)
+    assert summaries.snapshot().empty
+    summaries.keep(tree("a"))
+    assert summaries.publish(tree("a"), ORIGIN, DIMENSION, lambda: None) == 3
+    before = summaries.snapshot()
+    assert summaries.publish(tree("b"), ORIGIN, DIMENSION, lambda: None) == 3
+    assert len(before.of_document("a")) == len(summaries.snapshot().of_document("b")) == 3
+    assert summaries.known(["a"]) == {}
+    assert summaries.snapshot().matching("travel", 5) != []
+    assert index.maintain(thorough=True).optimized
+    assert drop_collection(bucket, "handbook") == 1
+    assert summaries.snapshot().empty
 
 
 @pytest.mark.parametrize(

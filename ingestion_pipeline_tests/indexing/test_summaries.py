@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from ingestion_pipeline.indexing import (
     Origin,
     SummaryIndex,
     drop_collection,
+    maintenance,
     purge_collection,
 )
+from ingestion_pipeline.indexing.maintenance import SMALL_FRAGMENTS
 from ingestion_pipeline.indexing.rows import READ_AT_ONCE
 from ingestion_pipeline.model.summaries import Citation, Summary, SummaryMethod
 from ingestion_pipeline_tests.indexing.samples import DIMENSION, WordEncoder, document
@@ -239,9 +242,20 @@ def test_the_nearest_summary_comes_first(index: CollectionIndex) -> None:
     publish(index, [summary(name, "a", ["c"], text=text) for name, text in texts.items()])
     (vector,) = WordEncoder().encode(["who must approve travel"], NoControl())
     found = SummaryIndex(index).snapshot().nearest(vector, 2)
-    assert ids([each for each, _ in found]) == ["z", "y"]
-    assert found[0][1] == pytest.approx(1, abs=1e-5)
-    assert found[1][1] < found[0][1]
+    assert [each.summary_id for each in found] == ["z", "y"]
+    assert found[0].score == pytest.approx(1, abs=1e-5)
+    assert found[1].score < found[0].score
+    assert (found[0].title, found[0].cited) == ("title of z", ("c",))
+
+
+def test_summaries_are_found_by_their_words(index: CollectionIndex) -> None:
+    texts = {"x": "trains run daily", "y": "who must travel", "z": "旅行必须批准"}
+    publish(index, [summary(name, "a", ["c"], text=text) for name, text in texts.items()])
+    found = SummaryIndex(index).snapshot()
+    assert [each.summary_id for each in found.matching("daily train", 5)] == ["x"]
+    assert [each.summary_id for each in found.matching("批准", 5)] == ["z"]
+    publish(index, [])
+    assert SummaryIndex(index).snapshot().matching("daily", 5) == []
 
 
 def test_chunks_are_counted_read_and_dropped_apart_from_summaries(index: CollectionIndex) -> None:
@@ -279,10 +293,6 @@ def test_summaries_go_with_their_generation_and_no_other(index: CollectionIndex)
 def test_old_trees_are_pruned_by_thorough_maintenance(
     index: CollectionIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from datetime import timedelta
-
-    from ingestion_pipeline.indexing import maintenance
-
     monkeypatch.setattr(maintenance, "KEEP_VERSIONS", timedelta(milliseconds=1))
     index.publish([document("a", "one")])
     for _ in range(3):
@@ -294,11 +304,18 @@ def test_old_trees_are_pruned_by_thorough_maintenance(
     assert ids(SummaryIndex(index).snapshot().all()) == ids(tree("a"))
 
 
+def test_a_long_build_leaves_few_files(index: CollectionIndex) -> None:
+    summaries = SummaryIndex(index)
+    for number in range(SMALL_FRAGMENTS + 5):
+        summaries.keep([summary(f"s{number}", "a", ["c"])])
+    table = index.database.open_table(f"{index.name}.tree.draft")
+    assert table.stats()["fragment_stats"]["num_fragments"] < 10  # type: ignore[index]
+    assert len(summaries.known(["a"])) == SMALL_FRAGMENTS + 5
+
+
 def test_many_summaries_are_searched_by_an_index(
     index: CollectionIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ingestion_pipeline.indexing import maintenance
-
     monkeypatch.setattr(maintenance, "VECTOR_INDEX_ROWS", 400)
     publish(
         index,
@@ -306,11 +323,11 @@ def test_many_summaries_are_searched_by_an_index(
     )
     index.maintain()
     table = index.database.open_table(f"{index.name}.tree")
-    assert [each.columns for each in table.list_indices()] == [["vector"]]
+    assert sorted(each.columns for each in table.list_indices()) == [["text"], ["vector"]]
     (vector,) = WordEncoder().encode(["word77 word11 77"], NoControl())
-    ((best, cosine), *_) = SummaryIndex(index).snapshot().nearest(vector, 3)
-    assert cosine == pytest.approx(1, abs=1e-5)
-    assert np.allclose(best.vector, vector)
+    best, *_ = SummaryIndex(index).snapshot().nearest(vector, 3)
+    assert best.score == pytest.approx(1, abs=1e-5)
+    assert best.text == "word77 word11 77"
 
 
 def test_a_purge_leaves_no_trace_of_what_is_gone_in_any_summary(index: CollectionIndex) -> None:
@@ -394,9 +411,9 @@ def test_twenty_thousand_summaries_are_published_found_and_read_in_seconds(
     assert publish(index, made) == len(made)
     found = SummaryIndex(index).snapshot()
     everything = list(found.all())
-    ((best, _),) = found.nearest(vectors[777], 1)
+    (best,) = found.nearest(vectors[777], 1)
     assert time.process_time() - started < 30
-    assert best.summary.summary_id == "s777"
+    assert best.summary_id == "s777"
     assert len(everything) == len(made)
     assert ids(everything[-some:]) == [f"s{number}" for number in range(some)]
     documents = [each.summary.document_id for each in everything[:-some]]

@@ -122,6 +122,16 @@ def test_a_collection_without_a_tree_shows_its_documents() -> None:
     assert found == MindMap("All", None, (), tuple(documents()))
 
 
+@pytest.mark.parametrize("name", ["Travel Policy", "travel-policy.md", "travel_policy.v2.html"])
+def test_a_heading_that_says_what_the_document_is_called_is_no_node(name: str) -> None:
+    title = "Travel policy v2" if "v2" in name else "Travel Policy"
+    paths = [(title,), (title, "Hotels"), (title, "Trains")]
+
+    found = of_document("d", name, chunks_under(paths))
+
+    assert (found.title, [child.title for child in found.children]) == (name, ["Hotels", "Trains"])
+
+
 def test_themes_have_the_documents_they_draw_on_below() -> None:
     summaries = [
         summary("x", 2, ["s1", "2a"], ["1a", "1b", "2a"], None),
@@ -131,7 +141,7 @@ def test_themes_have_the_documents_they_draw_on_below() -> None:
 
     found = of_collection("All", documents(), summaries)
 
-    first: Outline = ("X", 0, [("First", 2, []), ("Second", 1, [])])
+    first: Outline = ("X", 0, [("First", 1, [("Part", 1, [])]), ("Second", 1, [])])
     second: Outline = ("Y", 0, [("Second", 2, []), ("Third", 1, [])])
     assert outline(found) == ("All", 0, [first, second])
     assert [each.document_id for each in found.children[0].children] == ["1", "2"]
@@ -151,7 +161,10 @@ def test_a_summary_below_two_others_is_shown_once() -> None:
         (
             "Left",
             0,
-            [("X", 0, [("First", 2, [])]), ("Y", 0, [("Second", 1, []), ("Third", 1, [])])],
+            [
+                ("X", 0, [("First", 1, [("Part", 1, [])])]),
+                ("Y", 0, [("Second", 1, []), ("Third", 1, [])]),
+            ],
         ),
         ("Right", 0, [("Second", 1, [])]),
     ]

@@ -202,6 +202,27 @@ def test_a_tree_that_is_known_is_not_made_again() -> None:
     assert workshop.written == []
 
 
+def test_titles_are_found_again_only_where_something_is_new() -> None:
+    chunks, vectors = document(9)
+    plain = [replace(each, heading_path=()) for each in chunks]
+    asked: list[int] = []
+
+    def titles(groups: Sequence[Sequence[str]]) -> list[str]:
+        asked.append(len(groups))
+        return ["Title"] * len(groups)
+
+    before = document_tree(plain, vectors, Workshop().tools(titles=titles))
+    asked.clear()
+    document_tree(plain, vectors, Workshop().tools(before, titles=titles))
+    assert asked == []
+    untitled = [replace(before[0], summary=replace(before[0].summary, title="")), *before[1:]]
+    document_tree(plain, vectors, Workshop().tools(untitled, titles=titles))
+    assert sum(asked) == len(before)
+    vectors[0] += 1
+    document_tree(plain, vectors, Workshop().tools(before, titles=titles))
+    assert sum(asked) == 2 * len(before)
+
+
 def test_what_depends_on_a_vector_that_changed_is_made_again() -> None:
     chunks, vectors = document()
     before = document_tree(chunks, vectors, Workshop().tools())

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, cast
 
 import psutil
 
-from ingestion_pipeline.memory import hold_little
 from ingestion_pipeline.model.documents import STAGES, Stage
 from ingestion_pipeline.parsing import ParserPool
-from ingestion_pipeline.settings import Settings
+from ingestion_pipeline.settings import Settings, hold_little_memory
 from ingestion_pipeline.stages.work import Work
 from ingestion_pipeline_tests.fakes import FakeEmbedder
 from ingestion_pipeline_tests.stages.bench import Bench, remembered
@@ -83,7 +82,7 @@ def succeeded(works: Sequence[Work]) -> Work:
 
 
 def main() -> None:
-    hold_little()  # as all our processes do
+    hold_little_memory()  # as all our processes do
     folder, size = Path(sys.argv[1]), int(sys.argv[2])
     with ParserPool(1, 60, 2 * 1024**3) as parsers:
         bench = Bench(Settings(state_dir=folder, redis_url="unix:///nowhere"), parsers)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ingestion_pipeline.control import NoControl
-from ingestion_pipeline.indexing.summary_rows import IndexedSummary, Origin
+from ingestion_pipeline.indexing.summary_rows import IndexedSummary, Origin, with_chunk_ids
 from ingestion_pipeline.model.chunks import Chunk, chunk_id
 from ingestion_pipeline.model.collections import RaptorConfig, RaptorScope
 from ingestion_pipeline.stages.summarised import TreeInputs, TreeReport, build
@@ -93,6 +93,10 @@ class Chunks:
                 texts = [chunk.text.replace(POISON, "fine") for chunk in chunks]
                 yield document_id, chunks, FakeEmbedder().encode(texts, NoControl())
 
+    def hits(self, chunk_ids: Sequence[str]) -> dict[str, Any]:
+        found = (chunk for chunks in self._documents.values() for chunk in chunks)
+        return {chunk.chunk_id: chunk for chunk in found if chunk.chunk_id in chunk_ids}
+
 
 @dataclass
 class Rows:
@@ -135,7 +139,13 @@ class Rows:
         return copy.copy(self)
 
     def all(self) -> Iterator[IndexedSummary]:
-        yield from self.published.values()
+        of_documents = [row for row in self.published.values() if row.summary.document_id]
+        yield from with_chunk_ids(of_documents)
+        across = (row for row in self.published.values() if not row.summary.document_id)
+        yield from (replace(row, summary=replace(row.summary, chunk_ids=())) for row in across)
+
+    def of_document(self, document_id: str) -> list[IndexedSummary]:
+        return [row for row in self.all() if row.summary.document_id == document_id]
 
     def as_bytes(self) -> set[tuple[Any, ...]]:
         """Return all that readers see, in a form that can be compared."""

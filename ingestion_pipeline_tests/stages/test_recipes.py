@@ -6,16 +6,29 @@ from typing import Any, cast
 import pytest
 
 from ingestion_pipeline.embedding import Embedder
+from ingestion_pipeline.indexing.summary_rows import Origin
 from ingestion_pipeline.model.collections import (
     ChunkStrategy,
     CollectionConfig,
     EnrichmentConfig,
+    MindMapConfig,
     ParserKind,
     Partitioner,
+    RaptorConfig,
+    RaptorMethod,
+    RaptorScope,
 )
 from ingestion_pipeline.model.documents import STAGES, Document, DocumentState, Stage
 from ingestion_pipeline.parsing import ocr
-from ingestion_pipeline.stages.recipes import _recipe, chunk_tokens, fingerprints, recipes
+from ingestion_pipeline.stages.recipes import (
+    _recipe,
+    chunk_tokens,
+    fingerprints,
+    map_recipe,
+    recipes,
+    summary_recipe,
+    tree_recipe,
+)
 from ingestion_pipeline.stages.versions import CODE_VERSIONS
 from ingestion_pipeline_tests.fakes import FakeEmbedder
 
@@ -47,6 +60,9 @@ OPTIONS: dict[str, tuple[Any, Stage | None]] = {
     # Its name means nothing, what is in it does.
     "embedding_model": ("another name of the same", None),
     "max_parallel_runs": (4, None),
+    "quiet_seconds": (5.0, None),
+    "raptor": (RaptorConfig(enabled=True), None),
+    "mindmap": (MindMapConfig(enabled=True), None),
 }
 
 
@@ -173,3 +189,51 @@ def test_a_kind_of_its_own_changes_the_fingerprints_of_a_document() -> None:
     assert changed(
         fingerprints(document, "version", plain), fingerprints(of_a_kind, "version", plain)
     ) == list(STAGES)
+
+
+COMMUNITIES = RaptorConfig(scope=RaptorScope.COLLECTION, max_tokens=32)
+CLASSIC = COMMUNITIES.model_copy(update={"method": RaptorMethod.CLASSIC})
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "tree", "summaries"),
+    [
+        (COMMUNITIES, {"enabled": True, "max_errors": 9}, False, False),
+        (COMMUNITIES, {"max_tokens": 40}, True, True),
+        (COMMUNITIES, {"max_tokens": 2048}, True, True),
+        (COMMUNITIES, {"scope": RaptorScope.DOCUMENT}, True, False),
+        (COMMUNITIES, {"seed": 1}, True, False),
+        (COMMUNITIES, {"threshold": 0.5, "max_cluster": 8}, False, False),
+        (COMMUNITIES, {"method": RaptorMethod.CLASSIC}, True, False),
+        (CLASSIC, {"threshold": 0.5}, True, False),
+        (CLASSIC, {"max_cluster": 8}, True, False),
+        (RaptorConfig(), {"method": RaptorMethod.CLASSIC, "seed": 1}, False, False),
+        (COMMUNITIES, {"prompt": "Shorter!"}, False, False),
+    ],
+)
+def test_options_of_trees_renew_what_they_matter_to(
+    config: RaptorConfig, changes: dict[str, Any], tree: bool, summaries: bool
+) -> None:
+    other = config.model_copy(update=changes)
+
+    assert (tree_recipe(config, EMBEDDER) != tree_recipe(other, EMBEDDER)) == tree
+    assert (summary_recipe(config, EMBEDDER) != summary_recipe(other, EMBEDDER)) == summaries
+
+
+def test_a_language_model_and_its_prompt_renew_all_summaries() -> None:
+    shorter = COMMUNITIES.model_copy(update={"prompt": "Shorter!"})
+    found = {
+        summary_recipe(COMMUNITIES, EMBEDDER),
+        summary_recipe(COMMUNITIES, EMBEDDER, llm="a model"),
+        summary_recipe(COMMUNITIES, EMBEDDER, llm="another"),
+        summary_recipe(shorter, EMBEDDER, llm="a model"),
+        summary_recipe(COMMUNITIES, cast("Embedder", FakeEmbedder("another"))),
+    }
+
+    assert len(found) == 5
+
+
+def test_another_tree_asks_for_another_map() -> None:
+    trees = [None, Origin("a", "r"), Origin("b", "r"), Origin("a", "s")]
+
+    assert len({map_recipe(tree) for tree in trees}) == len(trees)

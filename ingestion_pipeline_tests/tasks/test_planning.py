@@ -18,6 +18,7 @@ from ingestion_pipeline.tasks.planning import (
     due,
     plan,
     plan_builds,
+    stale_builds,
 )
 
 
@@ -198,3 +199,13 @@ def test_a_map_waits_for_the_tree_where_both_are_switched_on() -> None:
 
     assert set(due(after, busy=False)) == {TaskType.MINDMAP}
     assert set(due(changed(mindmap__enabled=True), busy=False)) == {TaskType.MINDMAP}
+
+
+def test_at_night_only_what_was_built_once_is_built_again() -> None:
+    assert stale_builds(changed(raptor__enabled=True)) == {}
+    asked_for = {TaskType.RAPTOR: built(None, planned_for="v")}
+    assert stale_builds(changed(asked_for)) == {}
+    version = build_version("7-abc", CollectionConfig(), TaskType.RAPTOR)
+
+    assert stale_builds(changed({TaskType.RAPTOR: built("older")})) == {TaskType.RAPTOR: version}
+    assert stale_builds(changed({TaskType.RAPTOR: built(version)})) == {}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from ingestion_pipeline.defs.knowledge.assets import mind_map, raptor_summaries
-from ingestion_pipeline.execution.queues import QUEUE_TAG, Queue
-from ingestion_pipeline.execution.runs import BUILD_JOBS
+from ingestion_pipeline.execution.queues import BUILD_JOBS, QUEUE_TAG, Queue
 from ingestion_pipeline.model.tasks import TaskType
 
 BUILD_TAGS = {"dagster/retry_strategy": "ALL_STEPS", QUEUE_TAG: Queue.EMBED.value}

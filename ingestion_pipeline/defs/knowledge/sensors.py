@@ -9,7 +9,7 @@ from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 from ingestion_pipeline.defs.intake.sensors import PRIORITY_TAG
 from ingestion_pipeline.defs.knowledge.jobs import mindmap_job, raptor_job
 from ingestion_pipeline.defs.partitions import PARTITIONS_NAME
-from ingestion_pipeline.execution.queues import TENANT_TAG
+from ingestion_pipeline.execution.queues import BUILD_JOBS, TENANT_TAG
 from ingestion_pipeline.resources.services import ServicesResource
 
 
@@ -24,7 +24,7 @@ def build_sensor(
     context: dg.SensorEvaluationContext, services: ServicesResource
 ) -> dg.SensorResult:
     """Plan, and ask for runs."""
-    from ingestion_pipeline.execution.runs import BUILD_JOBS, builds_under_way
+    from ingestion_pipeline.execution.runs import builds_under_way
     from ingestion_pipeline.tasks.due import plan_due_builds
 
     opened = services.get()

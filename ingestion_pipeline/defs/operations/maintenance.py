@@ -66,6 +66,18 @@ def tidy_dagster(context: dg.OpExecutionContext, services: ServicesResource) -> 
 
 @dg.op(
     out=dg.Out(dg.Nothing),
+    description="Ask for the summaries and mind maps that somebody had built once and that are out "
+    "of date; the build sensor starts them.",
+)
+def renew_builds(context: dg.OpExecutionContext, services: ServicesResource) -> None:
+    """Bring up to date what is not built by itself."""
+    from ingestion_pipeline.tasks.due import ask_for_stale_builds
+
+    context.add_output_metadata({"builds_asked_for": ask_for_stale_builds(services.get())})
+
+
+@dg.op(
+    out=dg.Out(dg.Nothing),
     description="Purge what delete tasks ask to be purged; a busy index is left for the next time.",
 )
 def purge_documents(context: dg.OpExecutionContext, services: ServicesResource) -> None:
@@ -83,6 +95,7 @@ def maintenance_job() -> None:
     """Maintain everything."""
     maintain_collections()
     tidy_dagster()
+    renew_builds()
 
 
 @dg.job(
