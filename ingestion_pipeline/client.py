@@ -238,7 +238,7 @@ class IngestionClient:
         tenant: str = DEFAULT_TENANT,
         document_ids: Sequence[str] = (),
     ) -> Task:
-        """Accept a build of a collection, ``raptor`` or ``mindmap``, or of some documents."""
+        """Accept a build of a collection, or of some documents: one of ``model.tasks.BUILDS``."""
         from ingestion_pipeline.tasks.submission import submit_build
 
         known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
@@ -277,6 +277,47 @@ class IngestionClient:
 
         known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
         return export_tree(self.services, known, document_id)
+
+    def export_graph(
+        self, *, collection: str, tenant: str = DEFAULT_TENANT, form: str = "json"
+    ) -> str:
+        """Return the graph of a collection as ``json``, ``graphml`` or ``html``.
+
+        Raises:
+            PermanentError: of kind ``not_found`` where none was built.
+        """
+        from ingestion_pipeline.graph.exports import GraphFormat
+        from ingestion_pipeline.tasks.exports import export_graph
+
+        known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
+        return export_graph(self.services, known, GraphFormat(form))
+
+    def merge_entities(
+        self, one: str, other: str, *, collection: str, tenant: str = DEFAULT_TENANT
+    ) -> Task:
+        """Say that two names are of one entity; return the task that builds the graph so.
+
+        Raises:
+            PermanentError: of kind ``not_found`` for a name that the graph does not have.
+        """
+        from ingestion_pipeline.tasks.graphs import merge_entities
+
+        known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
+        merge_entities(self.services, known, one, other)
+        return self.build(TaskType.GRAPHRAG, collection=collection, tenant=tenant)
+
+    def split_entity(self, name: str, *, collection: str, tenant: str = DEFAULT_TENANT) -> Task:
+        """Say that the names of an entity are of different ones; return the task for it.
+
+        Raises:
+            PermanentError: of kind ``not_found`` for a name that the graph does not have,
+                ``invalid_option`` for an entity that has but one name.
+        """
+        from ingestion_pipeline.tasks.graphs import split_entity
+
+        known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
+        split_entity(self.services, known, name)
+        return self.build(TaskType.GRAPHRAG, collection=collection, tenant=tenant)
 
     def get_task(self, task_id: str) -> Task:
         """Return a task with its messages.

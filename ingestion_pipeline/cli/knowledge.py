@@ -1,4 +1,4 @@
-"""Commands about what is built of a collection as a whole: build, export."""
+"""Commands about what is built of a collection as a whole: build, export, graph."""
 
 from __future__ import annotations
 
@@ -23,32 +23,50 @@ from ingestion_pipeline.cli.waiting import (
     wait_for,
 )
 from ingestion_pipeline.client import IngestionClient
-from ingestion_pipeline.model.tasks import TaskType
+from ingestion_pipeline.model.tasks import Task, TaskType
 
 
 class Buildable(StrEnum):
     """What can be built."""
 
     RAPTOR = "raptor"
+    GRAPH = "graph"
     MINDMAP = "mindmap"
+
+
+TYPES = {
+    Buildable.RAPTOR: TaskType.RAPTOR,
+    Buildable.GRAPH: TaskType.GRAPHRAG,
+    Buildable.MINDMAP: TaskType.MINDMAP,
+}
 
 
 class Exportable(StrEnum):
     """What can be exported."""
 
+    GRAPH = "graph"
     MINDMAP = "mindmap"
     TREE = "tree"
 
 
 class Form(StrEnum):
-    """The forms of exports; a tree leaves as JSON only."""
+    """The forms of exports; not all of them are for all that can be exported."""
 
     JSON = "json"
+    GRAPHML = "graphml"
     MERMAID = "mermaid"
     MARKMAP = "markmap"
     OPML = "opml"
     HTML = "html"
 
+
+FORMS = {
+    Exportable.GRAPH: (Form.JSON, Form.GRAPHML, Form.HTML),
+    Exportable.MINDMAP: (Form.JSON, Form.MERMAID, Form.MARKMAP, Form.OPML, Form.HTML),
+    Exportable.TREE: (Form.JSON,),
+}
+
+graph = typer.Typer(name="graph", help="Correct the graph of a collection.", no_args_is_help=True)
 
 DocumentsOption = Annotated[
     list[str] | None, typer.Option("--document", help="Of this document only; may be repeated.")
@@ -63,11 +81,16 @@ def build(
     timeout: TimeoutOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Build summaries (raptor) or a mind map of a collection, and wait for it."""
+    """Build summaries (raptor), the graph or a mind map of a collection, and wait for it."""
     client = IngestionClient()
     task = client.build(
-        TaskType(what), collection=collection, tenant=tenant, document_ids=documents or ()
+        TYPES[what], collection=collection, tenant=tenant, document_ids=documents or ()
     )
+    _wait(client, task, timeout, as_json=as_json)
+
+
+def _wait(client: IngestionClient, task: Task, timeout: float | None, *, as_json: bool) -> None:
+    """Wait for a build and tell how it ended."""
     if not task.state.final:
         say_who_works(client, task.task_id, wait=True)
         (task,) = wait_for(client, [task.task_id], task.task_id, timeout)
@@ -87,18 +110,50 @@ def export(
     to: Annotated[Path | None, typer.Option("--to", help="The file to write.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Export a mind map or a tree of summaries; to the terminal, unless a file is named."""
+    """Export a graph, a mind map or a tree of summaries; to the terminal, or to a file."""
+    if form not in FORMS[what]:
+        forms = ", ".join(FORMS[what])
+        raise typer.BadParameter(f"a {what} leaves as {forms} only", param_hint="--format")
     client = IngestionClient()
-    if what is Exportable.MINDMAP:
+    if what is Exportable.GRAPH:
+        text = client.export_graph(collection=collection, tenant=tenant, form=form)
+    elif what is Exportable.MINDMAP:
         text = client.export_mind_map(
             collection=collection, tenant=tenant, form=form, document_id=document
         )
-    elif form is Form.JSON:
-        text = client.export_tree(collection=collection, tenant=tenant, document_id=document)
     else:
-        raise typer.BadParameter("a tree leaves as json only", param_hint="--format")
+        text = client.export_tree(collection=collection, tenant=tenant, document_id=document)
     if to is None:
         show({"format": form, "content": text}, as_json, lambda: typer.echo(text, nl=False))
         return
     to.write_text(text, encoding="utf-8")
     show({"path": str(to), "format": form}, as_json, lambda: typer.echo(f"written to {to}"))
+
+
+@graph.command()
+def merge(
+    one: Annotated[str, typer.Argument(metavar="A", help="An entity, by a name or its id.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another, that is the same.")],
+    collection: CollectionOption,
+    tenant: TenantOption = TENANT,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that two entities are one, and build the graph so; later builds go by it too."""
+    client = IngestionClient()
+    task = client.merge_entities(one, other, collection=collection, tenant=tenant)
+    _wait(client, task, timeout, as_json=as_json)
+
+
+@graph.command()
+def split(
+    name: Annotated[str, typer.Argument(metavar="A", help="An entity, by a name or its id.")],
+    collection: CollectionOption,
+    tenant: TenantOption = TENANT,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that the names of an entity are of different ones, and build the graph so."""
+    client = IngestionClient()
+    task = client.split_entity(name, collection=collection, tenant=tenant)
+    _wait(client, task, timeout, as_json=as_json)

@@ -15,13 +15,18 @@ from ingestion_pipeline.defs.ingest.checks import (
     index_matches_registry,
 )
 from ingestion_pipeline.defs.intake.sensors import reconcile_sensor, task_stream_sensor
-from ingestion_pipeline.defs.knowledge.assets import mind_map, raptor_summaries
+from ingestion_pipeline.defs.knowledge.assets import graph, mind_map, raptor_summaries
 from ingestion_pipeline.defs.knowledge.checks import (
     every_chunk_is_under_a_summary,
+    few_orphans,
+    graph_covers_every_document,
+    graph_is_current,
+    modularity_is_reasonable,
+    relations_have_evidence,
     summaries_cite_existing_chunks,
     tree_is_current,
 )
-from ingestion_pipeline.defs.knowledge.jobs import mindmap_job, raptor_job
+from ingestion_pipeline.defs.knowledge.jobs import graph_job, mindmap_job, raptor_job
 from ingestion_pipeline.defs.knowledge.sensors import build_sensor
 from ingestion_pipeline.defs.operations.jobs import ingest_job, reindex_job
 from ingestion_pipeline.defs.operations.maintenance import maintenance_job, purge_job
@@ -37,7 +42,7 @@ from ingestion_pipeline.resources.services import ServicesResource
 def build_defs(services: ServicesResource | None = None) -> dg.Definitions:
     """Return all definitions, with the given resource or the one the settings describe."""
     return dg.Definitions(
-        assets=[ingest, raptor_summaries, mind_map],
+        assets=[ingest, raptor_summaries, graph, mind_map],
         asset_checks=[
             every_document_is_indexed,
             chunks_fit_the_model,
@@ -49,8 +54,21 @@ def build_defs(services: ServicesResource | None = None) -> dg.Definitions:
             every_chunk_is_under_a_summary,
             summaries_cite_existing_chunks,
             tree_is_current,
+            graph_covers_every_document,
+            relations_have_evidence,
+            few_orphans,
+            modularity_is_reasonable,
+            graph_is_current,
         ],
-        jobs=[ingest_job, reindex_job, raptor_job, mindmap_job, maintenance_job, purge_job],
+        jobs=[
+            ingest_job,
+            reindex_job,
+            raptor_job,
+            graph_job,
+            mindmap_job,
+            maintenance_job,
+            purge_job,
+        ],
         sensors=[task_stream_sensor, build_sensor, reconcile_sensor, purge_sensor],
         schedules=[nightly_reindex_schedule, nightly_maintenance_schedule],
         resources={"services": services or ServicesResource()},

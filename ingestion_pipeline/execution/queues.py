@@ -17,7 +17,11 @@ TENANT_TAG = "ingestion/tenant"
 JOB_TAG = "ingestion/job"
 """Of a run: what kind of work it does. The three tags are what limits count by."""
 LAUNCHER_TAG = "ingestion/launcher"
-BUILD_JOBS = {TaskType.RAPTOR: "raptor_job", TaskType.MINDMAP: "mindmap_job"}
+BUILD_JOBS = {
+    TaskType.RAPTOR: "raptor_job",
+    TaskType.GRAPHRAG: "graph_job",
+    TaskType.MINDMAP: "mindmap_job",
+}
 """The jobs that build something of a collection as a whole; see ``defs.knowledge``."""
 OFFER_TAG = "ingestion/offer"
 """Of a run that was offered to workers: under which number."""

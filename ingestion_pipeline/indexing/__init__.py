@@ -6,6 +6,8 @@ belong here: ranking and fusion (``retrieval``), when to publish and under which
 
 from __future__ import annotations
 
+from ingestion_pipeline.indexing.graph_rows import FoundReport, IndexedReport
+from ingestion_pipeline.indexing.graphs import GraphCounts, GraphIndex, GraphSnapshot
 from ingestion_pipeline.indexing.index import (
     CollectionIndex,
     check_readable,
@@ -23,8 +25,13 @@ __all__ = [
     "CollectionIndex",
     "Counts",
     "Extras",
+    "FoundReport",
     "FoundSummary",
+    "GraphCounts",
+    "GraphIndex",
+    "GraphSnapshot",
     "IndexedDocument",
+    "IndexedReport",
     "IndexedSummary",
     "IndexedVersion",
     "Maintenance",

@@ -1,8 +1,8 @@
 """The index of a collection: published atomically, read in snapshots.
 
 Belongs here: opening, creating, publishing and dropping tables of chunks. Does not belong here:
-queries (``snapshot``), summaries, upkeep (``maintenance``, ``purging``), leases (the caller's
-``before_commit``).
+queries (``snapshot``), summaries, graphs, upkeep (``maintenance``, ``purging``), leases (the
+caller's ``before_commit``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from ingestion_pipeline.indexing import maintenance, purging, summaries
+from ingestion_pipeline.indexing import graphs, maintenance, purging, summaries
 from ingestion_pipeline.indexing.commits import committed, storage_errors
 from ingestion_pipeline.indexing.connection import connect, is_folder, opened, tables_of
 from ingestion_pipeline.indexing.rows import Rows
@@ -116,6 +116,7 @@ class CollectionIndex:
         """
         with storage_errors(self.uri):
             summaries.maintain(self.database, self.name, thorough=thorough)
+            graphs.maintain(self.database, self.name, thorough=thorough)
             return maintenance.maintain(self._open(), thorough=thorough)
 
     def drop_other_generations(self) -> int:
@@ -178,7 +179,7 @@ def check_readable(uri: str) -> None:
 
 
 def drop_collection(uri: str, table: str) -> int:
-    """Drop every generation of a collection's table, with its summaries; return how many."""
+    """Drop every generation of a collection's table, and all beside it; return how many."""
     database = connect(uri)
     return _drop(database, list(tables_of(database, table)))
 
@@ -192,11 +193,11 @@ def purge_collection(
     """Remove for good what is no longer visible, and ``removed`` documents, from all generations.
 
     Afterwards no file holds text, words, names or vectors of documents that were removed before,
-    nor a summary of what is no longer visible, except: versions younger than ``keep_versions``; and
-    what commits that failed or were killed left behind, for an hour in a folder, for 7 days in an
-    object store. It rewrites the tables and their indexes: its cost is that of the collection, not
-    of the documents. Publications go on beside it; who reads an older version than is kept gets a
-    ``TransientError`` and asks again.
+    nor a summary or a graph of what is no longer visible, except: versions younger than
+    ``keep_versions``; and what commits that failed or were killed left behind, for an hour in a
+    folder, for 7 days in an object store. It rewrites the tables and their indexes: its cost is
+    that of the collection, not of the documents. Publications go on beside it; who reads an older
+    version than is kept gets a ``TransientError`` and asks again.
 
     Returns:
         How many generations there were.
@@ -213,6 +214,7 @@ def purge_collection(
             _purge(generation, removed, keep_versions)
             chunk_ids = Snapshot(maintenance.latest(generation)).leaf_ids()
             summaries.purge(database, name, chunk_ids, keep_versions)
+            graphs.purge(database, name, chunk_ids, keep_versions)
     return len(names)
 
 

@@ -43,8 +43,8 @@ VISIBLE = f"chunk_id <> '{SENTINEL}'"
 
 
 _GENERATION = r"\.G[0-9a-f]{16}"
-_BESIDE = r"(\.[0-9a-f]{32}|\.tree|\.tree\.draft)?"
-"""A generation that is being created, its summaries, and those of an unfinished build."""
+_BESIDE = r"(\.[0-9a-f]{32}|\.tree|\.tree\.draft|\.graph(\.[0-9a-f]+\.[a-z]+)?)?"
+"""A generation that is being created, its summaries, those of an unfinished build, its graph."""
 
 
 class Vectors(Protocol):

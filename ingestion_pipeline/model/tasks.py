@@ -27,13 +27,14 @@ class TaskType(StrEnum):
     DELETE = "delete"
     REINDEX = "reindex"
     RAPTOR = "raptor"
+    GRAPHRAG = "graphrag"
     MINDMAP = "mindmap"
     CANCEL = "cancel"
     CONTINUE = "continue"
 
 
 COMMANDS = frozenset({TaskType.CANCEL, TaskType.CONTINUE})
-BUILDS = (TaskType.RAPTOR, TaskType.MINDMAP)
+BUILDS = (TaskType.RAPTOR, TaskType.GRAPHRAG, TaskType.MINDMAP)
 """What is built of a collection as a whole; what comes later reads what comes before."""
 
 

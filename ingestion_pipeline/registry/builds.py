@@ -69,6 +69,8 @@ class TakenBuild:
     task_ids: tuple[str, ...]
     document_ids: tuple[str, ...] | None
     """The only documents that its tasks are about; None if one of them is about all."""
+    options: dict[str, Any]
+    """What its tasks ask for besides; of two that say otherwise, the later counts."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,13 @@ class Builds:
         named = [task.options.get("document_ids") for task in waiting]
         only = {each for ids_ in named for each in ids_} if named and all(named) else None
         documents = None if only is None else tuple(sorted(only))
-        return TakenBuild(name.key, kind, run_id, ids, documents), updates
+        options = {
+            key: value
+            for task in waiting
+            for key, value in task.options.items()
+            if key != "document_ids"
+        }
+        return TakenBuild(name.key, kind, run_id, ids, documents, options), updates
 
     def check(self, build: TakenBuild) -> None:
         """Make sure that a build is still its run's, and wanted.

@@ -9,22 +9,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 
 from ingestion_pipeline.embedding import Embedder
+from ingestion_pipeline.graph import linguistic
 from ingestion_pipeline.indexing.schema import SCHEMA_VERSION
 from ingestion_pipeline.indexing.summary_rows import Origin
+from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import (
     ChunkStrategy,
     CollectionConfig,
+    GraphConfig,
     Partitioner,
     RaptorConfig,
     RaptorMethod,
     RaptorScope,
 )
 from ingestion_pipeline.model.documents import STAGES, Document, Stage
+from ingestion_pipeline.model.graph import Correction, ExtractionMethod
 from ingestion_pipeline.parsing import ocr
-from ingestion_pipeline.stages.versions import CODE_VERSIONS, MAP_VERSION, TREE_VERSION
+from ingestion_pipeline.stages.versions import (
+    CODE_VERSIONS,
+    GRAPH_VERSION,
+    MAP_VERSION,
+    TREE_VERSION,
+)
 
 
 def chunk_tokens(config: CollectionConfig, embedder: Embedder) -> int:
@@ -102,6 +113,41 @@ def tree_recipe(config: RaptorConfig, embedder: Embedder, *, llm: str | None = N
         if config.method is RaptorMethod.CLASSIC:
             grouping += [config.threshold, config.max_cluster]
     return _hash([summary_recipe(config, embedder, llm=llm), grouping])
+
+
+def extraction_recipe(config: GraphConfig, *, llm: str | None = None) -> str:
+    """Return what the graph of a document follows from, besides that document."""
+    asked = None if config.method is ExtractionMethod.LINGUISTIC else llm
+    method = config.method if asked else ExtractionMethod.LINGUISTIC
+    return _hash(["extraction", GRAPH_VERSION, method, asked, linguistic.installed()])
+
+
+def document_fingerprint(title: str, chunks: Sequence[Chunk], recipe: str) -> str:
+    """Return the fingerprint of the graph of a document; ``recipe`` is that of extraction."""
+    own = [(chunk.chunk_id, chunk.text, chunk.heading_path) for chunk in chunks]
+    return _hash([title, own, recipe])
+
+
+def report_recipe(embedder: Embedder, *, llm: str | None = None) -> str:
+    """Return what a report of a community follows from, besides what it is of."""
+    return _hash(["report", GRAPH_VERSION, llm, embedder.fingerprint if llm else None])
+
+
+def graph_recipe(
+    config: GraphConfig,
+    embedder: Embedder,
+    corrections: Sequence[Correction] = (),
+    *,
+    llm: str | None = None,
+) -> str:
+    """Return what the graph of a collection follows from, besides its chunks."""
+    merging = [config.resolution, sorted(config.entity_types), list(map(_said, corrections))]
+    reports = report_recipe(embedder, llm=llm) if config.communities else None
+    return _hash(["graph", extraction_recipe(config, llm=llm), merging, reports])
+
+
+def _said(correction: Correction) -> list[object]:
+    return [type(correction).__name__, *astuple(correction)]
 
 
 def map_recipe(tree: Origin | None) -> str:

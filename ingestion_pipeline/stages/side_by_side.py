@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Self, TypeVar
 
+from ingestion_pipeline.control import Control
+from ingestion_pipeline.errors import StopWorkError
 from ingestion_pipeline.logs import in_context
 
 Item = TypeVar("Item")
@@ -36,3 +38,25 @@ def in_order(
     finally:
         for future in waiting:
             future.cancel()
+
+
+class Together:
+    """A control that also stops all threads when the one that waits for them has an error."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._over = False
+        self.withdrawn = control.withdrawn
+        self.progress = control.progress
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True
+
+    def check(self) -> None:
+        """Raise if the control does, or when the block has been left."""
+        if self._over:
+            raise StopWorkError
+        self._control.check()

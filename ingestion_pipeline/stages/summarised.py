@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from ingestion_pipeline.control import Control
 from ingestion_pipeline.embedding import Embedder
@@ -43,7 +43,7 @@ from ingestion_pipeline.raptor import (
 )
 from ingestion_pipeline.raptor.tree import Unit
 from ingestion_pipeline.stages.recipes import summary_recipe, tree_recipe
-from ingestion_pipeline.stages.side_by_side import in_order
+from ingestion_pipeline.stages.side_by_side import Together, in_order
 from ingestion_pipeline.stages.summary_writer import SummaryWriter
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def build(
     if document_ids is not None:
         ids = [each for each in ids if each in document_ids]
     whole = document_ids is None
-    together = _Together(control)
+    together = Together(control)
     with (
         SummaryWriter(inputs.config, inputs.embedder, inputs.llm, together) as writer,
         ThreadPoolExecutor(writer.threads, thread_name_prefix="tree") as pool,
@@ -203,27 +203,6 @@ def _others(summaries: SummaryIndex, document_ids: Collection[str]) -> Iterator[
     for each in summaries.snapshot().all():
         if each.summary.document_id not in document_ids:
             yield each
-
-
-class _Together:
-    """A control that also stops all threads when the one that waits for them has an error."""
-
-    def __init__(self, control: Control) -> None:
-        self._control = control
-        self._over = False
-        self.withdrawn = control.withdrawn
-        self.progress = control.progress
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over = True
-
-    def check(self) -> None:
-        if self._over:
-            raise StopWorkError
-        self._control.check()
 
 
 @dataclass(frozen=True)

@@ -20,5 +20,8 @@ CODE_VERSIONS: dict[Stage, str] = {
 TREE_VERSION = "1"
 """Raise it when trees of summaries come out otherwise; all are then built anew."""
 
+GRAPH_VERSION = "1"
+"""Raise it when graphs come out otherwise; all documents are then read anew."""
+
 MAP_VERSION = "1"
 """Raise it when mind maps come out otherwise; all are then drawn anew."""

@@ -26,16 +26,16 @@ _SAMPLES = 5
 
 def text_tools(texts: Sequence[str], token_counts: TokenCounts, control: Control) -> TextTools:
     """Return the tools for the language that most of some texts are in, by a sample."""
-    language = _language(texts)
+    spoken = language(texts)
 
     def key_phrases(texts: Sequence[str], limit: int) -> list[tuple[str, ...]]:
         chunks = [Chunk("", "", place, text, 0, 0, 0) for place, text in enumerate(texts)]
-        return keywords(chunks, limit, language, control)
+        return keywords(chunks, limit, spoken, control)
 
     return TextTools(
         sentence_starts=sentence_starts,
         token_counts=token_counts,
-        features=lambda text: features(text, language),
+        features=lambda text: features(text, spoken),
         key_phrases=key_phrases,
     )
 
@@ -51,7 +51,7 @@ def _uncounted(texts: Sequence[str]) -> Sequence[int]:
     return [0] * len(texts)
 
 
-def _language(texts: Sequence[str]) -> str | None:
+def language(texts: Sequence[str]) -> str | None:
     """Return the language of most of a sample; of two alike, the one that comes first."""
     step = max(1, len(texts) // _SAMPLES)
     found = Counter(filter(None, map(language_of, texts[::step])))

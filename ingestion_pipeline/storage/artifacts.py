@@ -21,6 +21,7 @@ from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.documents import Stage
 from ingestion_pipeline.model.elements import ParsedDocument, Picture
 from ingestion_pipeline.model.enrichment import Enrichment
+from ingestion_pipeline.model.graph import DocumentGraph
 from ingestion_pipeline.storage import codecs
 from ingestion_pipeline.storage.base import ObjectStore
 from ingestion_pipeline.storage.parts import ROWS_IN_PART, Part, Parts, StoredChunks, StoredVectors
@@ -36,6 +37,7 @@ T = TypeVar("T")
 _CHECKSUM_BYTES = 4
 _PICTURE = "picture"
 _ANSWER = "answer"
+_GRAPH = "graph"
 
 
 class ArtifactStore:
@@ -44,7 +46,7 @@ class ArtifactStore:
     All that was ever made of a document, in every version and configuration, is in one folder. The
     shard, two hex digits of the id's hash, keeps 100,000 documents at 400 folders side by side.
 
-    So are the pictures that its chunks show.
+    So are the pictures that its chunks show, and one graph: that of its last version.
 
     Each result is sealed with a CRC-32: what can be made again is written without syncing, so it
     may be damaged after a loss of power. What cannot be read counts as absent, with a warning.
@@ -187,6 +189,24 @@ class ArtifactStore:
         """Return a picture's bytes; None if there is none."""
         return _decoded(self._store, _picture_key(collection, document_id, picture_id), bytes)
 
+    def put_graph(
+        self, collection: CollectionName, document_id: str, fingerprint: str, graph: DocumentGraph
+    ) -> None:
+        """Store the graph of a document, in place of the one before."""
+        data = fingerprint.encode() + b"\n" + codecs.encode_graph(graph)
+        self._store.put(_graph_key(collection, document_id), _sealed(data), durable=False)
+
+    def get_graph(
+        self, collection: CollectionName, document_id: str, fingerprint: str
+    ) -> DocumentGraph | None:
+        """Return the graph of a document; None if there is none, or one of another fingerprint."""
+
+        def decode(data: bytes) -> DocumentGraph | None:
+            found, _, graph = data.partition(b"\n")
+            return codecs.decode_graph(graph) if found == fingerprint.encode() else None
+
+        return _decoded(self._store, _graph_key(collection, document_id), decode)
+
     def put_map(self, collection: CollectionName, data: bytes) -> None:
         """Store the mind map of a collection, in place of the one before."""
         self._store.put(_map_key(collection), _sealed(data), durable=False)
@@ -226,8 +246,8 @@ class ArtifactStore:
         """Remove a document's results whose fingerprints are not in ``keep``; return how many.
 
         Pictures go with the chunks that show them; answers of a language model, which were paid
-        for, with the document. Those made in the last ``older_than`` seconds
-        stay: a run may be about to record them.
+        for, and the graph, of which there is but one, with the document. Those made in the last
+        ``older_than`` seconds stay: a run may be about to record them.
         """
         latest = time.time() - older_than
         dated = list(self._store.dated(_folder(collection, document_id)))
@@ -236,7 +256,9 @@ class ArtifactStore:
         unwanted = [
             key
             for key, modified in dated
-            if key.rpartition("-")[2] not in keep and not _is(_ANSWER, key) and modified <= latest
+            if key.rpartition("-")[2] not in keep
+            and not (_is(_ANSWER, key) or _is(_GRAPH, key))
+            and modified <= latest
         ]
         for key in unwanted:
             self._store.delete(key)
@@ -318,6 +340,10 @@ def _map_key(collection: CollectionName) -> str:
 
 def _picture_key(collection: CollectionName, document_id: str, picture_id: str) -> str:
     return f"{_folder(collection, document_id)}/{_PICTURE}-{picture_id}"
+
+
+def _graph_key(collection: CollectionName, document_id: str) -> str:
+    return f"{_folder(collection, document_id)}/{_GRAPH}-last"
 
 
 def _is(kind: str, key: str) -> bool:

@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.elements import Element, ParsedDocument
 from ingestion_pipeline.model.enrichment import ChunkEnrichment, Enrichment
+from ingestion_pipeline.model.graph import DocumentGraph
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,6 +65,17 @@ def decode_enrichment(data: bytes) -> Enrichment:
     """Read what ``encode_enrichment`` wrote."""
     enrichment: Enrichment = _from_json(Enrichment, data)
     return enrichment
+
+
+def encode_graph(graph: DocumentGraph) -> bytes:
+    """Write what a document says as compressed JSON."""
+    return _compressed(iter([_to_json(DocumentGraph, graph)]))
+
+
+def decode_graph(data: bytes) -> DocumentGraph:
+    """Read what ``encode_graph`` wrote."""
+    graph: DocumentGraph = _from_json(DocumentGraph, data)
+    return graph
 
 
 def encode_vectors(vectors: NDArray[np.float32]) -> bytes:

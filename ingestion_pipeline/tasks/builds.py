@@ -10,9 +10,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from heapq import nlargest
+from typing import Any
 
 from ingestion_pipeline.errors import LeaseLostError, PermanentError
+from ingestion_pipeline.indexing.graphs import GraphIndex
 from ingestion_pipeline.logs import log_context
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import ErrorInfo, Stage
@@ -20,7 +23,7 @@ from ingestion_pipeline.model.tasks import Backend, TaskType
 from ingestion_pipeline.raptor import MindMapFormat, bounded
 from ingestion_pipeline.raptor.mind_map import nodes
 from ingestion_pipeline.registry.builds import TakenBuild
-from ingestion_pipeline.stages import mapped, summarised
+from ingestion_pipeline.stages import graphed, mapped, summarised
 from ingestion_pipeline.tasks.events import tell
 from ingestion_pipeline.tasks.heart import Heart, worker_name
 from ingestion_pipeline.tasks.lease import Build, run_lease
@@ -29,6 +32,9 @@ from ingestion_pipeline.tasks.services import Services
 
 logger = logging.getLogger(__name__)
 
+SHOWN_ENTITIES = 20
+SHOWN_REPORTS = 3
+"""How much of a graph is shown with its run."""
 SHOWN_BROAD = 12
 SHOWN_DEEP = 4
 """How much of a map is shown with its run: at most so many below a node, and so many in a line."""
@@ -119,7 +125,7 @@ def _build(
     # Before anything is read: what is published meanwhile makes the build stale, not current.
     index_version = services.registry.collections.data_version(collection.key, Stage.INDEXED)
     only = request.document_ids or taken.document_ids
-    built = _STAGES[request.kind](services, collection, held, only or None)
+    built = _STAGES[request.kind](services, collection, held, only or None, taken.options)
     version = build_version(index_version, collection.config, request.kind)
     held.flush()
     updates = services.registry.builds.finish(
@@ -130,7 +136,11 @@ def _build(
 
 
 def _trees(
-    services: Services, collection: Collection, held: Build, document_ids: Sequence[str] | None
+    services: Services,
+    collection: Collection,
+    held: Build,
+    document_ids: Sequence[str] | None,
+    _options: Mapping[str, Any],
 ) -> Built:
     report = summarised.build(
         services.tree_inputs(collection), held, held.require, held.note, document_ids
@@ -161,8 +171,72 @@ def _trees(
     )
 
 
+def _graph(
+    services: Services,
+    collection: Collection,
+    held: Build,
+    document_ids: Sequence[str] | None,
+    options: Mapping[str, Any],
+) -> Built:
+    said = {"resolution": options.get("resolution"), "communities": options.get("community")}
+    wanted = {key: value for key, value in said.items() if value is not None}
+    inputs = services.graph_inputs(collection)
+    inputs = replace(inputs, config=inputs.config.model_copy(update=wanted))
+    report = graphed.build(inputs, held, held.require, held.note, document_ids)
+    counts = report.counts
+    failed = f", {len(report.failed)} could not be read" if report.failed else ""
+    return Built(
+        message=f"{counts.entities} entities, {counts.relations} relations, "
+        f"{counts.communities} communities of {report.documents} documents, "
+        f"{report.extracted} of them read now{failed}.",
+        version=f"{report.origin.leaves}-{report.origin.recipe[:16]}",
+        figures={
+            "documents": report.documents,
+            "documents_read": report.extracted,
+            "documents_reused": report.reused,
+            "documents_failed": len(report.failed),
+            "documents_incomplete": report.incomplete,
+            "entities": counts.entities,
+            "relations": counts.relations,
+            "communities": counts.communities,
+            "reports": counts.reports,
+            "reports_written": report.reports_written,
+            "reports_reused": report.reports_reused,
+            "modularity": round(report.modularity, 4),
+            "llm_fallbacks": report.fallbacks,
+            "llm_tokens": report.tokens,
+            **{f"seconds_{phase}": round(spent, 3) for phase, spent in report.seconds.items()},
+        },
+        tokens=report.tokens,
+        shown=_most_important(inputs.graphs),
+    )
+
+
+def _most_important(graphs: GraphIndex) -> str:
+    """Return the entities of highest rank, and the reports of highest rating, as Markdown."""
+    snapshot = graphs.snapshot()
+    entities = nlargest(SHOWN_ENTITIES, snapshot.entities(), key=lambda each: each.rank)
+    reports = nlargest(SHOWN_REPORTS, snapshot.reports(), key=lambda each: each.rating)
+    lines = ["| entity | type | documents | mentions |", "|---|---|---|---|"]
+    lines += [
+        f"| {_cell(each.name)} | {each.type} | {len(each.document_ids)} | {each.mentions} |"
+        for each in entities
+    ]
+    for report in reports:
+        lines += ["", f"**{_cell(report.title)}** ({report.rating:.1f} of 10)", "", report.text]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
 def _map(
-    services: Services, collection: Collection, held: Build, _document_ids: Sequence[str] | None
+    services: Services,
+    collection: Collection,
+    held: Build,
+    _document_ids: Sequence[str] | None,
+    _options: Mapping[str, Any],
 ) -> Built:
     """Draw the map of the collection; that of a document is drawn whenever it is asked for."""
     inputs = services.map_inputs(collection)
@@ -179,5 +253,9 @@ def _map(
     )
 
 
-_Stage = Callable[[Services, Collection, Build, Sequence[str] | None], Built]
-_STAGES: dict[TaskType, _Stage] = {TaskType.RAPTOR: _trees, TaskType.MINDMAP: _map}
+_Stage = Callable[[Services, Collection, Build, Sequence[str] | None, Mapping[str, Any]], Built]
+_STAGES: dict[TaskType, _Stage] = {
+    TaskType.RAPTOR: _trees,
+    TaskType.GRAPHRAG: _graph,
+    TaskType.MINDMAP: _map,
+}

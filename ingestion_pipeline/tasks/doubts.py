@@ -17,6 +17,7 @@ from functools import partial
 
 from ingestion_pipeline.errors import ErrorKind, LeaseLostError, PermanentError, TransientError
 from ingestion_pipeline.indexing import CollectionIndex, IndexedVersion, SummaryIndex
+from ingestion_pipeline.indexing.graphs import GraphIndex
 from ingestion_pipeline.model.documents import Document, Stage
 from ingestion_pipeline.registry.publications import Adopted, Doubts
 from ingestion_pipeline.stages.recipes import fingerprints
@@ -115,6 +116,7 @@ def _settle_collection(services: Services, key: str, settled: Settled) -> None:
             announce = partial(_announce, services, doubts, found.remove)
             index.publish((), removed=found.remove, before_commit=announce)
             SummaryIndex(index).remove(found.remove)
+            GraphIndex(index).remove(found.remove)
             services.artifacts.delete_map(collection.name)
         publications.settle(
             doubts,

@@ -1,7 +1,7 @@
-"""Exports of what was built of a collection: its tree of summaries, its mind map.
+"""Exports of what was built of a collection: its tree of summaries, its graph, its mind map.
 
 Belongs here: finding what was built, and saying what to do where nothing was. Does not belong here:
-the forms of mind maps (``raptor``).
+the forms of mind maps (``raptor``) and graphs (``graph``).
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import json
 
 from ingestion_pipeline.control import NoControl
 from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.graph.exports import GraphFormat, View, exported
 from ingestion_pipeline.indexing import SummaryIndex
+from ingestion_pipeline.indexing.graphs import GraphIndex
 from ingestion_pipeline.model.collections import Collection
+from ingestion_pipeline.model.graph import KnowledgeGraph
 from ingestion_pipeline.model.summaries import Summary
 from ingestion_pipeline.raptor import MindMapFormat
 from ingestion_pipeline.stages import mapped
@@ -48,6 +51,33 @@ def export_tree(services: Services, collection: Collection, document_id: str | N
     found = tree.all() if document_id is None else tree.of_document(document_id)
     shown = [_summary(indexed.summary) for indexed in found]
     return json.dumps({"collection": collection.key, "summaries": shown}, indent=1) + "\n"
+
+
+def export_graph(services: Services, collection: Collection, form: GraphFormat) -> str:
+    """Return the graph of a collection in a form.
+
+    Raises:
+        PermanentError: of kind ``not_found`` where none was built.
+    """
+    index = services.index(collection)
+    graph = GraphIndex(index).snapshot()
+    if graph.empty:
+        raise _not_built(collection, "graph")
+    snapshot = index.snapshot()
+    entities, relations = tuple(graph.entities()), tuple(graph.relations())
+    texts: dict[str, str] = {}
+    if form is GraphFormat.HTML:
+        wanted = dict.fromkeys(chunk_id for each in entities for chunk_id in each.chunk_ids)
+        texts = {key: hit.text for key, hit in snapshot.hits(list(wanted)).items()}
+    view = View(
+        collection.name.name,
+        KnowledgeGraph(entities, relations),
+        tuple(graph.communities()),
+        tuple(graph.reports()),
+        texts,
+        snapshot.document_names(),
+    )
+    return exported(view, form)
 
 
 def _not_built(collection: Collection, what: str) -> PermanentError:

@@ -65,6 +65,15 @@ class BuildOptions(BaseModel):
     """The only documents it is about; a message has them beside its options."""
 
 
+class GraphOptions(BuildOptions):
+    """Options of a task that builds a graph; what is not said is as the collection has it."""
+
+    resolution: bool | None = None
+    """Whether different names of one entity are brought together."""
+    community: bool | None = None
+    """Whether communities are found, and reports written of them."""
+
+
 class CancelOptions(BaseModel):
     """A cancellation has no options."""
 
@@ -92,6 +101,7 @@ OPTIONS: dict[TaskType, type[Options]] = {
     TaskType.DELETE: DeleteOptions,
     TaskType.REINDEX: ReindexOptions,
     TaskType.RAPTOR: BuildOptions,
+    TaskType.GRAPHRAG: GraphOptions,
     TaskType.MINDMAP: BuildOptions,
     TaskType.CANCEL: CancelOptions,
     TaskType.CONTINUE: Answer,

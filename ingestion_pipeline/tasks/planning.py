@@ -128,13 +128,18 @@ def stale_builds(changed: Changed) -> dict[TaskType, str]:
 
 def enabled(config: CollectionConfig) -> list[TaskType]:
     """Return what is built of a collection by itself."""
-    wanted = {TaskType.RAPTOR: config.raptor.enabled, TaskType.MINDMAP: config.mindmap.enabled}
+    wanted = {
+        TaskType.RAPTOR: config.raptor.enabled,
+        TaskType.GRAPHRAG: config.graph.enabled,
+        TaskType.MINDMAP: config.mindmap.enabled,
+    }
     return [kind for kind, is_wanted in wanted.items() if is_wanted]
 
 
 def build_version(index_version: str, config: CollectionConfig, kind: TaskType) -> str:
     """Name what a build is of: the version of the index, and how it is to be built."""
-    how = config.raptor.model_dump_json(exclude={"enabled"}) if kind is TaskType.RAPTOR else ""
+    parts = {TaskType.RAPTOR: config.raptor, TaskType.GRAPHRAG: config.graph}
+    how = parts[kind].model_dump_json(exclude={"enabled"}) if kind in parts else ""
     return f"{index_version}-{hashlib.sha256(how.encode()).hexdigest()[:16]}"
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ingestion_pipeline.model.enrichment import TocEntry
     from ingestion_pipeline.parsing import ParserPool
     from ingestion_pipeline.registry.registry import Registry
+    from ingestion_pipeline.stages.graphed import GraphInputs
     from ingestion_pipeline.stages.mapped import MapInputs
     from ingestion_pipeline.stages.summarised import TreeInputs
     from ingestion_pipeline.stages.work import Tools
@@ -188,14 +189,29 @@ class Services:
         from ingestion_pipeline.stages.summarised import TreeInputs
 
         index = self.index(collection)
-        model = self._language_model()
-        answers = self.artifacts.answers(collection.name, ANSWERS_OF_BUILDS)
         return TreeInputs(
             snapshot=index.snapshot(),
             summaries=SummaryIndex(index),
             config=collection.config.raptor,
             embedder=self.embedder(collection),
-            llm=model.with_cache(answers) if model else None,
+            llm=self._model_for_builds(collection),
+        )
+
+    def graph_inputs(self, collection: Collection) -> GraphInputs:
+        """Return what the graph of a collection is built of now, and with."""
+        from ingestion_pipeline.indexing.graphs import GraphIndex
+        from ingestion_pipeline.stages.graphed import GraphInputs
+
+        index = self.index(collection)
+        return GraphInputs(
+            snapshot=index.snapshot(),
+            graphs=GraphIndex(index),
+            artifacts=self.artifacts,
+            collection=collection.name,
+            config=collection.config.graph,
+            embedder=self.embedder(collection),
+            corrections=self.registry.corrections.all(collection.key),
+            llm=self._model_for_builds(collection),
         )
 
     def map_inputs(self, collection: Collection) -> MapInputs:
@@ -227,6 +243,12 @@ class Services:
             parsed = self.artifacts.get_parsed(collection.name, document_id, stages[Stage.PARSED])
             return contents(parsed, chunks) if parsed else ()
         return ()
+
+    def _model_for_builds(self, collection: Collection) -> ChatModel | None:
+        """Return the language model, with what it answered before about a whole collection."""
+        model = self._language_model()
+        answers = self.artifacts.answers(collection.name, ANSWERS_OF_BUILDS)
+        return model.with_cache(answers) if model else None
 
     def _language_model(self) -> ChatModel | None:
         """Return the language model, if one is configured, with a budget of its own."""

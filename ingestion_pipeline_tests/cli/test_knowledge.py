@@ -24,7 +24,11 @@ def value(*arguments: str) -> Any:
 @pytest.fixture(scope="module")
 def built() -> dict[str, Any]:
     value("collections", "configure", "handbook", "--set", "raptor.scope=collection")
-    return {"raptor": value("build", "raptor", *IN), "mindmap": value("build", "mindmap", *IN)}
+    return {
+        "raptor": value("build", "raptor", *IN),
+        "graphrag": value("build", "graph", *IN),
+        "mindmap": value("build", "mindmap", *IN),
+    }
 
 
 def test_a_build_waits_and_tells_what_it_made(built: dict[str, Any]) -> None:
@@ -95,7 +99,7 @@ def test_a_search_may_use_the_tree(built: dict[str, Any]) -> None:
 def test_what_was_not_built_cannot_be_exported() -> None:
     value("collections", "create", "unbuilt")
 
-    for what in ("tree", "mindmap"):
+    for what in ("tree", "graph", "mindmap"):
         error = said("export", what, "--collection", "unbuilt").error
         assert error.startswith("error: not_found:")
         assert "ingest build" in error
@@ -104,6 +108,7 @@ def test_what_was_not_built_cannot_be_exported() -> None:
 def test_a_tree_leaves_as_json_only(built: dict[str, Any]) -> None:
     assert built
     ran = said("export", "tree", *IN, "--format", "html")
+    assert said("export", "graph", *IN, "--format", "opml").code == 2
 
     assert ran.code == 2
     assert "json only" in ran.err
@@ -114,3 +119,22 @@ def test_a_document_there_is_not_is_refused() -> None:
 
     assert ran.code == 1
     assert "not_found" in ran.err + ran.out
+
+
+def test_people_correct_the_graph(built: dict[str, Any]) -> None:
+    assert built
+    entities = json.loads(value("export", "graph", *IN)["content"])["entities"]
+    one, other = (each["name"] for each in sorted(entities, key=lambda each: -each["rank"])[:2])
+
+    merged = value("graph", "merge", one, other, *IN)
+    assert merged["state"] == "succeeded"
+    names = {each["name"] for each in _entities()}
+    assert len(names & {one, other}) == 1
+    assert value("graph", "split", one, *IN)["state"] == "succeeded"
+    assert {one, other} <= {each["name"] for each in _entities()}
+
+    assert said("graph", "merge", one, "nobody at all", *IN).error.startswith("error: not_found")
+
+
+def _entities() -> list[dict[str, Any]]:
+    return list(json.loads(value("export", "graph", *IN)["content"])["entities"])

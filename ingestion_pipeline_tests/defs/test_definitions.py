@@ -23,6 +23,9 @@ ASSETS = {
 }
 KNOWLEDGE = {
     "raptor_summaries": (["vector_index"], {"lancedb", "python"}),
+    "document_graphs": (["vector_index"], {"json", "python"}),
+    "knowledge_graph": (["document_graphs"], {"lancedb", "networkx"}),
+    "community_reports": (["knowledge_graph"], {"lancedb"}),
     "mind_map": (["raptor_summaries"], {"json"}),
 }
 """Each asset's upstream and kinds."""
@@ -41,8 +44,20 @@ TREE_CHECKS = {
     "summaries_cite_existing_chunks",
     "tree_is_current",
 }
+GRAPH_CHECKS = {
+    "graph_covers_every_document",
+    "relations_have_evidence",
+    "few_orphans",
+    "modularity_is_reasonable",
+    "graph_is_current",
+}
 JOBS = {"ingest_job", "reindex_job"}
-BUILD_JOBS = {"raptor_job": "raptor_summaries", "mindmap_job": "mind_map"}
+BUILD_JOBS = {
+    "raptor_job": {"raptor_summaries", *(f"raptor_summaries_{each}" for each in TREE_CHECKS)},
+    "graph_job": {"graph", *(f"knowledge_graph_{each}" for each in GRAPH_CHECKS)},
+    "mindmap_job": {"mind_map"},
+}
+"""Each job that builds something of a collection, and its nodes."""
 OPERATIONS = {
     "maintenance_job": {"maintain_collections", "tidy_dagster", "renew_builds"},
     "purge_job": {"purge_documents"},
@@ -97,11 +112,11 @@ def test_the_checks_guard_index_and_tree_and_only_invariants_block(graph: AssetG
     checks = {check.name: graph.get(check) for check in graph.asset_check_keys}
 
     assert {name: check.blocking for name, check in checks.items()} == CHECKS | dict.fromkeys(
-        TREE_CHECKS, False
+        TREE_CHECKS | GRAPH_CHECKS, False
     )
     for name, check in checks.items():
-        guarded = "raptor_summaries" if name in TREE_CHECKS else "vector_index"
-        assert check.key.asset_key == dg.AssetKey(guarded)
+        guarded = "raptor_summaries" if name in TREE_CHECKS else "knowledge_graph"
+        assert check.key.asset_key == dg.AssetKey("vector_index" if name in CHECKS else guarded)
         assert check.description
 
 
@@ -134,14 +149,13 @@ def test_the_jobs_of_the_stages_take_every_asset_and_check_in_one_process(
         assert job.description
 
 
-@pytest.mark.parametrize(("name", "asset"), BUILD_JOBS.items())
-def test_a_build_is_a_job_of_one_asset_and_its_checks(
-    repository: RepositoryDefinition, name: str, asset: str
+@pytest.mark.parametrize(("name", "nodes"), BUILD_JOBS.items())
+def test_a_build_is_a_job_of_its_own_with_its_checks(
+    repository: RepositoryDefinition, name: str, nodes: set[str]
 ) -> None:
     job = repository.get_job(name)
-    checks = TREE_CHECKS if asset == "raptor_summaries" else set()
 
-    assert {node.name for node in job.nodes} == {asset} | {f"{asset}_{check}" for check in checks}
+    assert {node.name for node in job.nodes} == nodes
     assert job.partitions_def == collections_partitions
     assert job.tags == {"dagster/retry_strategy": "ALL_STEPS", QUEUE_TAG: Queue.EMBED}
     assert job.description

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from ingestion_pipeline.settings import project_dir
-from ingestion_pipeline_tests.defs.test_definitions import KNOWLEDGE, TREE_CHECKS
+from ingestion_pipeline_tests.defs.test_definitions import GRAPH_CHECKS, KNOWLEDGE, TREE_CHECKS
 from ingestion_pipeline_tests.pipeline.lab import ASSETS, CHECKS
 
 TOOLS = {
@@ -69,8 +69,9 @@ def test_dg_lists_every_definition(said: dict[str, tuple[int, str, str]]) -> Non
         if found
     } == {
         "assets": sorted([*ASSETS, *KNOWLEDGE]),
-        "asset_checks": sorted([*CHECKS, *TREE_CHECKS]),
+        "asset_checks": sorted([*CHECKS, *TREE_CHECKS, *GRAPH_CHECKS]),
         "jobs": [
+            "graph_job",
             "ingest_job",
             "maintenance_job",
             "mindmap_job",

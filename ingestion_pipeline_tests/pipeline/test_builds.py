@@ -12,6 +12,14 @@ from ingestion_pipeline_tests.pipeline.lab import Lab
 
 CHECKS = {"every_chunk_is_under_a_summary", "summaries_cite_existing_chunks", "tree_is_current"}
 
+GRAPH_CHECKS = {
+    "graph_covers_every_document",
+    "relations_have_evidence",
+    "few_orphans",
+    "modularity_is_reasonable",
+    "graph_is_current",
+}
+
 
 @pytest.fixture
 def ingested(lab: Lab, two: tuple[Path, Path]) -> Lab:
@@ -70,3 +78,17 @@ def test_a_run_beside_another_one_materialises_nothing_and_succeeds(ingested: La
 
     assert ran.success
     assert ran.versions == {}
+
+
+def test_a_graph_is_three_assets_that_one_run_makes(ingested: Lab) -> None:
+    assets = ("document_graphs", "knowledge_graph", "community_reports")
+
+    first = ingested.run(*assets)
+    second = ingested.run(*assets)
+
+    assert first.success
+    assert set(first.versions) == set(assets)
+    assert set(first.checks) == GRAPH_CHECKS
+    assert first.metadata("document_graphs")["documents_read"] == 2
+    assert second.metadata("document_graphs")["documents_read"] == 0
+    assert second.versions == first.versions

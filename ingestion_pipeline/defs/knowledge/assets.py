@@ -11,7 +11,7 @@ from ingestion_pipeline.defs.ingest.assets import OWNERS, vector_index
 from ingestion_pipeline.defs.partitions import collections_partitions
 from ingestion_pipeline.model.tasks import Backend, TaskType
 from ingestion_pipeline.resources.services import ServicesResource
-from ingestion_pipeline.stages.versions import MAP_VERSION, TREE_VERSION
+from ingestion_pipeline.stages.versions import GRAPH_VERSION, MAP_VERSION, TREE_VERSION
 
 GROUP = "knowledge"
 
@@ -66,6 +66,62 @@ def mind_map(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Draw the mind map of a collection."""
     yield from _built(context, config, services, TaskType.MINDMAP)
+
+
+def _graph_spec(key: str, kinds: set[str], description: str, *deps: dg.AssetKey) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key,
+        deps=deps,
+        group_name=GROUP,
+        description=description,
+        kinds=kinds,
+        owners=OWNERS,
+        code_version=GRAPH_VERSION,
+        skippable=True,
+    )
+
+
+document_graphs = _graph_spec(
+    "document_graphs",
+    {"json", "python"},
+    "What each document says of entities and how they are related, with its sentences as "
+    "evidence.\n\n"
+    "Reads: chunks in the index. Writes: the artifact store; a document that did not change is not "
+    "read again. Asks the configured language model where the collection says so.",
+    vector_index.key,
+)
+knowledge_graph = _graph_spec(
+    "knowledge_graph",
+    {"lancedb", "networkx"},
+    "What all documents say together: entities under all their names, relations, communities.\n\n"
+    "Reads: the graphs of documents, and what people said of names. Writes: the collection's "
+    "tables of entities, relations and communities, in one step.",
+    document_graphs.key,
+)
+community_reports = _graph_spec(
+    "community_reports",
+    {"lancedb"},
+    "What there is to know of each community of entities, every sentence with its source.\n\n"
+    "Reads: the knowledge graph. Writes: the collection's table of reports; one whose community "
+    "did not change is taken over.",
+    knowledge_graph.key,
+)
+GRAPH_SPECS = (document_graphs, knowledge_graph, community_reports)
+
+
+@dg.multi_asset(
+    name="graph",
+    specs=list(GRAPH_SPECS),
+    partitions_def=collections_partitions,
+    pool="embedding",
+)
+def graph(
+    context: dg.AssetExecutionContext, config: BuildConfig, services: ServicesResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Build the graph of a collection: all of it is published in one step."""
+    for result in _built(context, config, services, TaskType.GRAPHRAG):
+        for spec in GRAPH_SPECS:
+            yield result._replace(asset_key=spec.key)
 
 
 def _built(

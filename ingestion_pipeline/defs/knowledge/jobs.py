@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from ingestion_pipeline.defs.knowledge.assets import mind_map, raptor_summaries
+from ingestion_pipeline.defs.knowledge.assets import GRAPH_SPECS, mind_map, raptor_summaries
 from ingestion_pipeline.execution.queues import BUILD_JOBS, QUEUE_TAG, Queue
 from ingestion_pipeline.model.tasks import TaskType
 
@@ -15,6 +15,13 @@ raptor_job = dg.define_asset_job(
     selection=dg.AssetSelection.assets(raptor_summaries),
     tags=BUILD_TAGS,
     description="Bring the summaries of a collection up to date.",
+)
+
+graph_job = dg.define_asset_job(
+    BUILD_JOBS[TaskType.GRAPHRAG],
+    selection=dg.AssetSelection.assets(*(spec.key for spec in GRAPH_SPECS)),
+    tags=BUILD_TAGS,
+    description="Bring the knowledge graph of a collection up to date.",
 )
 
 mindmap_job = dg.define_asset_job(

@@ -7,14 +7,14 @@ import dagster as dg
 from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from ingestion_pipeline.defs.intake.sensors import PRIORITY_TAG
-from ingestion_pipeline.defs.knowledge.jobs import mindmap_job, raptor_job
+from ingestion_pipeline.defs.knowledge.jobs import graph_job, mindmap_job, raptor_job
 from ingestion_pipeline.defs.partitions import PARTITIONS_NAME
 from ingestion_pipeline.execution.queues import BUILD_JOBS, TENANT_TAG
 from ingestion_pipeline.resources.services import ServicesResource
 
 
 @dg.sensor(
-    jobs=[raptor_job, mindmap_job],
+    jobs=[raptor_job, graph_job, mindmap_job],
     minimum_interval_seconds=3,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts the builds that tasks ask for, and those that are due: of a collection "

@@ -1,0 +1,15 @@
+"""Graphs of knowledge: what documents say of which things, merged for a collection.
+
+Belongs here: reading, resolving, merging; communities, reports and ranks of what came of it. Does
+not belong here: where chunks come from, and where graphs are kept and searched (``indexing``,
+``retrieval``).
+"""
+
+from __future__ import annotations
+
+from ingestion_pipeline.graph.document_graph import Material, document_graphs
+from ingestion_pipeline.graph.gazetteer import Gazetteer
+from ingestion_pipeline.graph.linking import known_names, linked
+from ingestion_pipeline.graph.merge import merged
+
+__all__ = ["Gazetteer", "Material", "document_graphs", "known_names", "linked", "merged"]
