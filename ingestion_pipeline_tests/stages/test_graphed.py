@@ -189,6 +189,7 @@ TEXTS = st.lists(
         lambda each: each[0] + passage(each[1])
     ),
     max_size=3,
+    unique_by=lambda text: text.rpartition("#")[2],
 )
 CHANGES = st.lists(
     st.dictionaries(st.sampled_from("abcdef"), st.none() | TEXTS, min_size=1, max_size=4),
