@@ -17,16 +17,12 @@ ARENAS = 2
 LARGE_BYTES = 4 * 1024 * 1024
 """What is allocated at once from here on goes back as soon as it is freed. Left alone, glibc raises
 this with what it sees, and a model's batches then leave gaps that nothing else fits in."""
-KERNELS = 16
-"""Compiled operations that torch's oneDNN keeps. Each length of texts has its own; of the thousand
-that it keeps by default, those of 2,048 texts took 170 MiB."""
 
 ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # Arrow's own keeps what it has freed
     "MALLOC_ARENA_MAX": str(ARENAS),
     "MALLOC_MMAP_THRESHOLD_": str(LARGE_BYTES),
     "MALLOC_TRIM_THRESHOLD_": str(LARGE_BYTES),
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": str(KERNELS),
 }
 """What a process is started with to hold little; what somebody set before stays as it is."""
 

@@ -226,6 +226,14 @@ class Snapshot:
         ids: list[str] = self._columns(["chunk_id"])["chunk_id"].to_pylist()
         return ids
 
+    def document_of_chunks(self) -> dict[str, str]:
+        """Return the id of the document of every chunk, by the chunk's."""
+        if self._table is None:
+            return {}
+        found = self._columns(["chunk_id", "document_id"])
+        pairs = zip(found["chunk_id"].to_pylist(), found["document_id"].to_pylist(), strict=True)
+        return dict(pairs)
+
     def sources(
         self, document_ids: Sequence[str]
     ) -> Iterator[tuple[str, list[Chunk], NDArray[np.float32]]]:

@@ -18,6 +18,7 @@ class SearchMode(StrEnum):
     VECTOR = "vector"
     HYBRID = "hybrid"
     TREE = "tree"
+    GRAPH = "graph"
 
 
 class HitKind(StrEnum):
@@ -25,6 +26,7 @@ class HitKind(StrEnum):
 
     CHUNK = "chunk"
     SUMMARY = "summary"
+    REPORT = "report"
 
 
 class Hit(BaseModel):
@@ -35,7 +37,8 @@ class Hit(BaseModel):
 
     A summary has its own id as ``chunk_id``, its title as ``heading_path`` and as ``name`` where it
     spans documents; its ``document_id`` is empty then. ``pages`` and ``sources`` are those of the
-    chunks that it cites, and ``chunks`` the best of these.
+    chunks that it cites, and ``chunks`` the best of these. A report, on a community of the graph,
+    is like a summary that spans documents.
     """
 
     chunk_id: str

@@ -1,8 +1,8 @@
 """Search: one question, one collection, ranked hits.
 
 Belongs here: the modes and how a question is made safe. Does not belong here: fusion (``fusion``),
-summaries among chunks (``tree``), filter expressions (``filters``), queries to the index
-(``indexing.snapshot``).
+summaries among chunks (``tree``), what links lead to (``graph``), filter expressions (``filters``),
+queries to the index (``indexing.snapshot``).
 """
 
 from __future__ import annotations
@@ -13,11 +13,25 @@ from typing import TYPE_CHECKING, Protocol
 
 from ingestion_pipeline.control import Control, NoControl
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
-from ingestion_pipeline.indexing import CollectionIndex, Snapshot, SummaryIndex
+from ingestion_pipeline.indexing import (
+    CollectionIndex,
+    GraphIndex,
+    GraphSnapshot,
+    Snapshot,
+    SummaryIndex,
+)
 from ingestion_pipeline.model.search import Hit, SearchMode
 from ingestion_pipeline.retrieval.filters import filter_sql
 from ingestion_pipeline.retrieval.fusion import fused
-from ingestion_pipeline.retrieval.tree import is_broad, passage, ranked, with_summaries
+from ingestion_pipeline.retrieval.graph import Links, links
+from ingestion_pipeline.retrieval.tree import (
+    TRIED,
+    is_broad,
+    nearer,
+    passage,
+    ranked,
+    with_summaries,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +45,8 @@ LEAST_CANDIDATES = 100
 """Hits of each ranking that a fusion sees, however few are asked for."""
 
 CANDIDATES_PER_HIT = 5
+FOLLOWED_PER_HIT = 2
+"""Passages, the best of those that links lead to, that are looked up if they were not found."""
 
 
 class QueryEncoder(Protocol):
@@ -50,10 +66,12 @@ def search(
 ) -> list[Hit]:
     """Return at most ``k`` chunks, and in some modes summaries, that answer ``query``, best first.
 
-    Tree mode is hybrid mode with summaries, where the collection has any; auto mode is tree mode
-    for questions so broad that a summary is near to them, else hybrid mode. The query is words, not
-    a language: no character in it is special. An empty query, or a collection in which nothing is
-    indexed, finds nothing. Text mode does not touch the embedder.
+    Tree mode is hybrid mode with summaries, graph mode is hybrid mode with what the chunks found
+    and the query refer to, where the collection has such. Auto mode is hybrid mode; it follows
+    links where they lead to documents, and shows summaries, or a report on what the graph says, to
+    questions so broad that one is near to them. The query is words, not a language: no character in
+    it is special. An empty query, or a collection in which nothing is indexed, finds nothing. Text
+    mode does not touch the embedder.
 
     Raises:
         PermanentError: of kind ``invalid_option`` for ``k`` out of 1..1000 or a filter that cannot
@@ -90,16 +108,41 @@ def _answer(
     if mode is SearchMode.VECTOR:
         return _passages(partial(snapshot.nearest, vector, where=where), k)[:k]
     both = cache(partial(_both, snapshot, words, vector, where))
-    passages = _passages(lambda limit: fused(*both(limit)), k)
-    if mode is SearchMode.HYBRID:
+    ranking = partial(_fused, both)
+    graph = GraphSnapshot()
+    if mode in {SearchMode.GRAPH, SearchMode.AUTO}:
+        graph = GraphIndex(index).snapshot()
+        known = links(index, graph, snapshot)
+        if known and (mode is SearchMode.GRAPH or known.lead_on(words, ranking(k))):
+            ranking = partial(_followed, known, words, ranking, snapshot, where)
+    passages = _passages(ranking, k)
+    if mode in {SearchMode.HYBRID, SearchMode.GRAPH}:
         return passages[:k]
     tree = SummaryIndex(index).snapshot()
     near = tree.nearest(vector, _depth(k))
     _, nearest = both(k)
-    if mode is SearchMode.AUTO and not is_broad(nearest, near):
+    reports = nearer(graph.nearest_reports(vector, TRIED), near)
+    if mode is SearchMode.AUTO and not is_broad(nearest, [*reports, *near]):
         return passages[:k]
     summaries = ranked(tree.matching(words, _depth(k)), near)
-    return with_summaries(passages, summaries, snapshot, k, where)
+    return with_summaries(passages, summaries, snapshot, k, where, reports)
+
+
+def _fused(both: Callable[[int], tuple[list[Hit], list[Hit]]], limit: int) -> list[Hit]:
+    return fused(*both(limit))
+
+
+def _followed(
+    known: Links,
+    words: str,
+    ranking: Callable[[int], list[Hit]],
+    snapshot: Snapshot,
+    where: str | None,
+    limit: int,
+) -> list[Hit]:
+    """Return a ranking with what its links lead to."""
+    most = FOLLOWED_PER_HIT * limit if where is None else _depth(limit)  # a filter hides some
+    return known.followed(words, ranking(limit), snapshot, most, where)
 
 
 def _both(

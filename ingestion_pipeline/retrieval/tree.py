@@ -1,5 +1,7 @@
 """Tree search: summaries among the chunks of a ranking (the collapsed tree of RAPTOR).
 
+Reports on communities of a graph are summaries here.
+
 Belongs here: which summaries are shown, and in whose place. Does not belong here: how chunks are
 ranked (``search``, ``fusion``), how trees are built.
 
@@ -15,7 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ingestion_pipeline.indexing import FoundSummary, Snapshot
+from ingestion_pipeline.indexing import FoundReport, FoundSummary, Snapshot
 from ingestion_pipeline.model.search import Hit, HitKind
 from ingestion_pipeline.retrieval.fusion import fused
 
@@ -40,6 +42,7 @@ class _Offer:
 
     summary: FoundSummary
     cited: Sequence[Hit]
+    kind: HitKind
 
     @property
     def documents(self) -> set[str]:
@@ -63,6 +66,18 @@ def is_broad(chunks: Sequence[Hit], summaries: Sequence[FoundSummary]) -> bool:
     return summaries[0].score >= BROAD * chunks[0].score
 
 
+def nearer(reports: Sequence[FoundReport], summaries: Sequence[FoundSummary]) -> list[FoundSummary]:
+    """Return the reports that are nearer to a question than all summaries, as summaries."""
+    nearest = max((each.score for each in summaries), default=0.0)
+    return [_as_summary(each) for each in reports if each.score > nearest]
+
+
+def _as_summary(found: FoundReport) -> FoundSummary:
+    report = found.report
+    cited = tuple(dict.fromkeys(each.chunk_id for each in report.citations))
+    return FoundSummary(report.community_id, None, report.title, report.text, cited, found.score)
+
+
 def ranked(text: Sequence[FoundSummary], vector: Sequence[FoundSummary]) -> list[FoundSummary]:
     """Return the summaries of both rankings, fused as those of chunks are."""
     found = {each.summary_id: each for each in (*text, *vector)}
@@ -76,6 +91,7 @@ def with_summaries(
     snapshot: Snapshot,
     k: int,
     where: str | None = None,
+    reports: Sequence[FoundSummary] = (),
 ) -> list[Hit]:
     """Return at most ``k`` hits: those of ``ranking``, and summaries in the place of some.
 
@@ -86,13 +102,16 @@ def with_summaries(
             so what was changed or deleted is quoted by none.
         k: How many hits are wanted.
         where: What else is asked of all that a summary cites, in trusted SQL.
+        reports: Best first; the first that can be shown is, as if it were the best summary.
     """
     kept = list(ranking[:k])
     most = int(LARGEST_SHARE * len(kept))
     tried = summaries[: max(TRIED, TRIED_PER_SUMMARY * most)] if most else ()
     lower = (len(kept) + 1) // 2
     shown: list[_Offer] = []
-    for offer in _offers(tried, ranking, snapshot, where):
+    offers = _offers(HitKind.REPORT, reports if most else (), ranking, snapshot, where)[:1]
+    offers += _offers(HitKind.SUMMARY, tried, ranking, snapshot, where)
+    for offer in offers:
         if len(shown) == most:
             break
         if len(kept) + len(shown) >= k:
@@ -105,6 +124,7 @@ def with_summaries(
 
 
 def _offers(
+    kind: HitKind,
     summaries: Sequence[FoundSummary],
     ranking: Sequence[Hit],
     snapshot: Snapshot,
@@ -115,7 +135,7 @@ def _offers(
     visible = snapshot.hits(list(wanted), where)
     scores = {hit.chunk_id: hit.score for hit in ranking}
     return [
-        _Offer(each, _best_first([visible[chunk_id] for chunk_id in each.cited], scores))
+        _Offer(each, _best_first([visible[chunk_id] for chunk_id in each.cited], scores), kind)
         for each in summaries
         if each.cited and visible.keys() >= set(each.cited)
     ]
@@ -154,7 +174,7 @@ def _shown(offer: _Offer, score: float) -> Hit:
         chunk_id=summary.summary_id,
         document_id=summary.document_id or "",
         name=cited[0].name if summary.document_id else summary.title,
-        kind=HitKind.SUMMARY,
+        kind=offer.kind,
         text=summary.text,
         score=score,
         pages=sorted({page for hit in cited for page in hit.pages}) if summary.document_id else [],

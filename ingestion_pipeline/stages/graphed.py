@@ -14,14 +14,15 @@ All graphs of documents are in memory, and all texts.
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ingestion_pipeline.control import Control
@@ -206,9 +207,9 @@ def build(
         reading = _Reading(inputs, pool, together, told, document_ids)
         with told.phase("extract"):
             reading.read(ids)
-        with told.phase("link"):
+        with told.phase("link"), _uncollected():
             links = list(_linked(reading, together))
-        with told.phase("merge", "merging"):
+        with told.phase("merge", "merging"), _uncollected():
             graph = merged(
                 inputs.collection.key,
                 links,
@@ -217,10 +218,11 @@ def build(
                 resolution=inputs.config.resolution,
                 types=inputs.config.entity_types,
             )
-        with told.phase("communities", "finding communities"):
+        with told.phase("communities", "finding communities"), _uncollected():
             found = _communities(inputs, graph, before, together)
             worth = modularity(found, graph.relations)
-        with told.phase("reports"):
+        # A language model may take hours, and its connections do make cycles.
+        with told.phase("reports"), nullcontext() if inputs.llm else _uncollected():
             writer.know(before.indexed_reports())
             said = sentences(_watched(links, together), graph.resolved, reading.texts)
             written = reports(
@@ -263,6 +265,22 @@ def build(
         warnings=tuple(reading.warnings),
         seconds=told.seconds,
     )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Have Python not look for cycles meanwhile.
+
+    Merging makes very many small objects that stay, and no cycles; to look through all of them
+    again and again would take a third of the time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _threads(inputs: GraphInputs) -> int:
@@ -326,6 +344,7 @@ class _Reading:
         self._told = told
         self._wanted = wanted
         self._recipe = inputs.extraction_recipe
+        self._names = inputs.snapshot.document_names()
         self._done = self._count = 0
         self.graphs: list[DocumentGraph] = []
         self.texts: dict[str, str] = {}
@@ -337,18 +356,11 @@ class _Reading:
     def read(self, document_ids: Sequence[str]) -> None:
         """Take the graphs of these documents."""
         self._count = len(document_ids)
-        for some in in_order(
-            self._pool,
-            self._made,
-            self._unread(document_ids),
-            self._at_once(_threads(self._inputs)),
-        ):
+        # The parser reads one batch after the other, whatever the number of threads.
+        most = 2 * _threads(self._inputs) if self._inputs.reader else 2
+        for some in in_order(self._pool, self._made, self._unread(document_ids), most):
             for each in some:
                 self._take_read(each)
-
-    def _at_once(self, threads: int) -> int:
-        # The parser reads one batch after the other, whatever the number of threads.
-        return 2 * threads if self._inputs.reader else 2
 
     def _unread(self, document_ids: Sequence[str]) -> Iterator[list[_Found]]:
         """Yield the documents to be read, several small ones together; take all others."""
@@ -358,7 +370,6 @@ class _Reading:
             (document_id, chunks)
             for document_id, chunks, _ in self._inputs.snapshot.sources(document_ids)
         )
-        self._names = self._inputs.snapshot.document_names()
         for each in in_order(self._pool, self._looked_up, sources, 2 * READERS):
             if each.graph is not None:
                 self._take(each.material, each.graph)
@@ -379,8 +390,7 @@ class _Reading:
         fingerprint = document_fingerprint(title, chunks, self._recipe)
         artifacts, collection = self._inputs.artifacts, self._inputs.collection
         graph = artifacts.get_graph(collection, document_id, fingerprint)
-        material = Material(document_id, chunks, title, language([each.text for each in chunks]))
-        return _Found(material, fingerprint, graph)
+        return _Found(Material(document_id, chunks, title), fingerprint, graph)
 
     def _made(self, documents: Sequence[_Found]) -> list[_Read]:
         """Read documents; if that fails, each by itself, so that one harms no other."""
@@ -396,7 +406,7 @@ class _Reading:
 
     def _read_together(self, documents: Sequence[_Found]) -> list[_Read]:
         inputs = self._inputs
-        materials = [self._with_phrases(each.material) for each in documents]
+        materials = [self._in_its_language(each.material) for each in documents]
         llm = inputs.reader
         if llm is not None:
             # What it answers about a document is deleted with it.
@@ -410,14 +420,14 @@ class _Reading:
                 )
         return [_Read(each, graph) for each, graph in zip(documents, made, strict=True)]
 
-    def _with_phrases(self, material: Material) -> Material:
-        if material.language in _PARSED:
-            return material
-        found = keywords(material.chunks, _KEY_PHRASES, material.language, self._control)
-        phrases = dict.fromkeys(phrase for each in found for phrase in each)
-        return Material(
-            material.document_id, material.chunks, material.title, material.language, (*phrases,)
-        )
+    def _in_its_language(self, material: Material) -> Material:
+        """Tell what a document is in, and its key phrases if no parser of that is there."""
+        spoken = language([chunk.text for chunk in material.chunks])
+        if spoken in _PARSED:
+            return replace(material, language=spoken)
+        found = keywords(material.chunks, _KEY_PHRASES, spoken, self._control)
+        phrases = tuple(dict.fromkeys(phrase for each in found for phrase in each))
+        return replace(material, language=spoken, phrases=phrases)
 
     def _take_read(self, read: _Read) -> None:
         material = read.document.material

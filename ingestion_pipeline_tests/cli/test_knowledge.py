@@ -96,6 +96,13 @@ def test_a_search_may_use_the_tree(built: dict[str, Any]) -> None:
     assert kinds.count("summary") <= 0.3 * len(kinds)
 
 
+def test_a_search_may_follow_the_graph(built: dict[str, Any]) -> None:
+    assert built
+    for mode in ("graph", "auto"):
+        hits = value("search", "Who approves a business trip?", *IN, "--mode", mode)
+        assert hits[0]["name"] == "travel-policy.md"
+
+
 def test_what_was_not_built_cannot_be_exported() -> None:
     value("collections", "create", "unbuilt")
 

@@ -501,7 +501,7 @@ def test_a_purge_of_an_empty_graph_and_of_none_does_no_harm(index: CollectionInd
 
 
 def read_in_child(index: CollectionIndex, found: multiprocessing.SimpleQueue[int]) -> None:
-    found.put(len(list(GraphIndex(index).snapshot().entities())))
+    found.put(GraphIndex(index).snapshot().counts().entities)
 
 
 @pytest.mark.filterwarnings("ignore:lancedb fork support:RuntimeWarning")

@@ -7,10 +7,12 @@ import pytest
 
 from ingestion_pipeline.embedding import Embedder
 from ingestion_pipeline.indexing.summary_rows import Origin
+from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import (
     ChunkStrategy,
     CollectionConfig,
     EnrichmentConfig,
+    GraphConfig,
     MindMapConfig,
     ParserKind,
     Partitioner,
@@ -19,13 +21,23 @@ from ingestion_pipeline.model.collections import (
     RaptorScope,
 )
 from ingestion_pipeline.model.documents import STAGES, Document, DocumentState, Stage
+from ingestion_pipeline.model.graph import (
+    EntityType,
+    ExtractionMethod,
+    Homonym,
+    SameEntity,
+)
 from ingestion_pipeline.parsing import ocr
 from ingestion_pipeline.stages.recipes import (
     _recipe,
     chunk_tokens,
+    document_fingerprint,
+    extraction_recipe,
     fingerprints,
+    graph_recipe,
     map_recipe,
     recipes,
+    report_recipe,
     summary_recipe,
     tree_recipe,
 )
@@ -62,6 +74,7 @@ OPTIONS: dict[str, tuple[Any, Stage | None]] = {
     "max_parallel_runs": (4, None),
     "quiet_seconds": (5.0, None),
     "raptor": (RaptorConfig(enabled=True), None),
+    "graph": (GraphConfig(enabled=True), None),
     "mindmap": (MindMapConfig(enabled=True), None),
 }
 
@@ -231,6 +244,53 @@ def test_a_language_model_and_its_prompt_renew_all_summaries() -> None:
     }
 
     assert len(found) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "graph", "extraction"),
+    [
+        ({"enabled": True}, False, False),
+        ({"method": ExtractionMethod.LIGHT}, False, False),
+        ({"resolution": False}, True, False),
+        ({"communities": False}, True, False),
+        ({"entity_types": (EntityType.PLACE,)}, True, False),
+    ],
+)
+def test_options_of_graphs_renew_what_they_matter_to(
+    changes: dict[str, Any], graph: bool, extraction: bool
+) -> None:
+    first, other = GraphConfig(), GraphConfig(**changes)
+
+    assert (graph_recipe(first, EMBEDDER) != graph_recipe(other, EMBEDDER)) == graph
+    assert (extraction_recipe(first) != extraction_recipe(other)) == extraction
+
+
+def test_a_language_model_renews_what_it_is_asked_for() -> None:
+    asking = GraphConfig(method=ExtractionMethod.LIGHT)
+    general = GraphConfig(method=ExtractionMethod.GENERAL)
+
+    assert extraction_recipe(GraphConfig(), llm="a") == extraction_recipe(GraphConfig())
+    assert len({extraction_recipe(each, llm="a") for each in (GraphConfig(), asking, general)}) == 3
+    assert len({extraction_recipe(asking, llm=each) for each in (None, "a", "b")}) == 3
+    assert len({report_recipe(EMBEDDER, llm=each) for each in (None, "a", "b")}) == 3
+    assert len({graph_recipe(GraphConfig(), EMBEDDER, llm=each) for each in (None, "a", "b")}) == 3
+
+
+def test_what_persons_said_of_names_renews_the_graph() -> None:
+    said = [(), (SameEntity("a", "b"),), (SameEntity("b", "a"),), (Homonym("a", ("d",), "b"),)]
+
+    assert len({graph_recipe(GraphConfig(), EMBEDDER, each) for each in said}) == len(said)
+
+
+def test_a_graph_of_a_document_is_of_its_title_and_chunks() -> None:
+    chunk = Chunk("id", "d", 0, "text", 1, 0, 4)
+    others = [replace(chunk, text="other"), replace(chunk, heading_path=("A heading",))]
+    found = {document_fingerprint("title", [each], "recipe") for each in (chunk, *others)}
+    found.add(document_fingerprint("other", [chunk], "recipe"))
+    found.add(document_fingerprint("title", [chunk], "another"))
+
+    assert len(found) == 5
+    assert document_fingerprint("title", [replace(chunk, tokens=9)], "recipe") in found
 
 
 def test_another_tree_asks_for_another_map() -> None:

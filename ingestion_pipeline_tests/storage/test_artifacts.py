@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,14 @@ from ingestion_pipeline.model.elements import (
     Picture,
 )
 from ingestion_pipeline.model.enrichment import ChunkEnrichment, Enrichment, TocEntry
+from ingestion_pipeline.model.graph import DocumentGraph, ExtractionMethod
 from ingestion_pipeline.storage import ArtifactStore, ObjectStore
 from ingestion_pipeline.storage.local import UNFINISHED, LocalStore
 
 OURS = CollectionName("acme", "handbook")
 PARSED = ParsedDocument("text/plain", (Element(ElementCategory.NARRATIVE_TEXT, "some text"),))
 CHUNKS = [Chunk("id", "document", 0, "some text", 4, 0, 9, (1,), ("A heading",))]
+GRAPH = DocumentGraph("d1", ExtractionMethod.LINGUISTIC)
 VECTORS = np.eye(3, 5, dtype=np.float32)
 
 
@@ -58,6 +61,22 @@ def test_what_was_never_stored_is_absent(artifacts: ArtifactStore) -> None:
     assert artifacts.get_chunks(OURS, "d1", "f1") is None
     assert artifacts.get_vectors(OURS, "d1", "f1") is None
     assert artifacts.get_parsed(CollectionName("rival", "handbook"), "d1", "f1") is None
+
+
+def test_of_a_document_there_is_one_graph_that_of_its_last_fingerprint(
+    artifacts: ArtifactStore, store: ObjectStore
+) -> None:
+    assert artifacts.get_graph(OURS, "d1", "f1") is None
+    artifacts.put_graph(OURS, "d1", "f1", GRAPH)
+    assert artifacts.get_graph(OURS, "d1", "f1") == GRAPH
+    newer = replace(GRAPH, tokens=7)
+    artifacts.put_graph(OURS, "d1", "f2", newer)
+    assert artifacts.get_graph(OURS, "d1", "f1") is None
+    assert artifacts.get_graph(OURS, "d1", "f2") == newer
+    assert artifacts.sweep_document(OURS, "d1", keep=()) == 0
+    assert artifacts.get_graph(OURS, "d1", "f2") == newer
+    assert len(list(store.keys())) == artifacts.delete_document(OURS, "d1") == 1
+    assert artifacts.get_graph(OURS, "d1", "f2") is None
 
 
 def test_no_chunks_are_a_result_and_not_an_absence(artifacts: ArtifactStore) -> None:

@@ -11,6 +11,14 @@ from hypothesis import strategies as st
 
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.elements import Element, ElementCategory, ParsedDocument
+from ingestion_pipeline.model.graph import (
+    DocumentEntity,
+    DocumentGraph,
+    DocumentRelation,
+    Mention,
+    Term,
+)
+from ingestion_pipeline.model.summaries import Citation
 from ingestion_pipeline.storage import codecs
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -60,6 +68,30 @@ def test_chunks_come_back_equal(chunks: list[Chunk]) -> None:
     assert codecs.decode_chunks(codecs.encode_chunks(chunks)) == chunks
 
 
+@given(
+    st.builds(
+        DocumentGraph,
+        document_id=TEXT,
+        sentences=st.lists(st.builds(Citation, TEXT, st.integers(0), st.integers(0))).map(tuple),
+        entities=st.lists(
+            st.builds(
+                DocumentEntity,
+                key=TEXT,
+                name=TEXT,
+                aliases=st.lists(TEXT, max_size=2).map(tuple),
+                mentions=st.lists(st.builds(Mention), max_size=2).map(tuple),
+            ),
+            max_size=2,
+        ).map(tuple),
+        relations=st.lists(st.builds(DocumentRelation, predicate=TEXT), max_size=2).map(tuple),
+        terms=st.lists(st.builds(Term, TEXT), max_size=2).map(tuple),
+        abbreviations=st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple),
+    )
+)
+def test_a_graph_comes_back_equal(graph: DocumentGraph) -> None:
+    assert codecs.decode_graph(codecs.encode_graph(graph)) == graph
+
+
 def test_odd_text_comes_back_equal_and_canonical() -> None:
     element = Element(ElementCategory.TITLE, ODD, level=1, heading_path=(ODD,))
     parsed = ParsedDocument("text/plain", (element, element), title=ODD)
@@ -84,7 +116,8 @@ def test_vectors_of_any_layout_and_float_become_float32_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    "decode", [codecs.decode_parsed, codecs.decode_chunks, codecs.decode_vectors]
+    "decode",
+    [codecs.decode_parsed, codecs.decode_chunks, codecs.decode_vectors, codecs.decode_graph],
 )
 @pytest.mark.parametrize(
     "data",
