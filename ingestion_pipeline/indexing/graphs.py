@@ -91,8 +91,8 @@ class GraphCounts:
 class GraphIndex:
     """The graph of one generation of a collection's index.
 
-    One process at a time builds a graph; any number of others read. May be shared by threads, and
-    used after a fork. Every method raises a ``TransientError`` of kind ``unavailable`` when the
+    One process at a time builds a graph; any number of others read. May be shared by threads; to be used
+    in a process that was not forked since its first use. Every method raises a ``TransientError`` of kind ``unavailable`` when the
     storage does not answer, or other writers came first again and again.
     """
 

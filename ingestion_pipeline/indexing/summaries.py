@@ -64,8 +64,8 @@ REFINE_FACTOR = 5
 class SummaryIndex:
     """The summaries of one generation of a collection's index.
 
-    One process at a time builds a tree; any number of others read. May be shared by threads, and
-    used after a fork. Every method raises a ``TransientError`` of kind ``unavailable`` when the
+    One process at a time builds a tree; any number of others read. May be shared by threads; to be used
+    in a process that was not forked since its first use. Every method raises a ``TransientError`` of kind ``unavailable`` when the
     storage does not answer, or other writers came first again and again.
     """
 

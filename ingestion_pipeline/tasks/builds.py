@@ -83,6 +83,7 @@ def build(services: Services, collection: Collection, request: BuildRequest) -> 
         Heart(services, worker),
         run_lease(services, collection, request.run_id, request.stopped_by_person) as lease,
     ):
+        tell(services.events, registry.tasks.expire())
         taken, updates = registry.builds.take(
             collection.name,
             request.kind,

@@ -216,6 +216,8 @@ def _claim(
     services: Services, collection: Collection, wanted: Wanted, request: WorkRequest
 ) -> Claim | None:
     settings = services.settings
+    # A retry comes right after its run was ended, and must not take up what has no time left.
+    tell(services.events, services.registry.tasks.expire())
     claim, updates = services.registry.claims.take(
         collection.key,
         wanted,

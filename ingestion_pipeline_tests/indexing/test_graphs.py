@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -498,23 +497,6 @@ def test_a_purge_of_an_empty_graph_and_of_none_does_no_harm(index: CollectionInd
     assert purge_collection(index.uri, index.table) == 1
 
     assert GraphIndex(index).snapshot().origin == ORIGIN
-
-
-def read_in_child(index: CollectionIndex, found: multiprocessing.SimpleQueue[int]) -> None:
-    found.put(GraphIndex(index).snapshot().counts().entities)
-
-
-@pytest.mark.filterwarnings("ignore:lancedb fork support:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_graph_that_was_used_before_a_fork_works_after_it(index: CollectionIndex) -> None:
-    publish(index)
-    context = multiprocessing.get_context("fork")
-    found: multiprocessing.SimpleQueue[int] = context.SimpleQueue()
-    process = context.Process(target=read_in_child, args=(index, found))
-    process.start()
-    process.join(30)
-    assert process.exitcode == 0
-    assert found.get() == 3
 
 
 def rows_of(number: int) -> Iterator[Entity]:

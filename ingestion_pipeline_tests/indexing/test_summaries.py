@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -360,25 +359,6 @@ def test_a_purge_leaves_no_trace_of_what_is_gone_in_any_summary(index: Collectio
 def sorted_ids(index: CollectionIndex) -> list[str]:
     chunks = [index.snapshot().chunks_of(each) for each in ("a", "b", "c")]
     return [chunk.chunk_id for each in chunks for chunk in each]
-
-
-def count_in_child(index: CollectionIndex, found: multiprocessing.SimpleQueue[int]) -> None:
-    SummaryIndex(index).keep(tree("b"))
-    found.put(SummaryIndex(index).snapshot().count())
-
-
-@pytest.mark.filterwarnings("ignore:lancedb fork support:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_summaries_that_were_used_before_a_fork_work_after_it(index: CollectionIndex) -> None:
-    publish(index, tree("a"))
-    context = multiprocessing.get_context("fork")
-    found: multiprocessing.SimpleQueue[int] = context.SimpleQueue()
-    process = context.Process(target=count_in_child, args=(index, found))
-    process.start()
-    process.join(30)
-    assert process.exitcode == 0
-    assert found.get() == 3
-    assert set(SummaryIndex(index).known(["b"])) == set(ids(tree("b")))
 
 
 def test_twenty_thousand_summaries_are_published_found_and_read_in_seconds(

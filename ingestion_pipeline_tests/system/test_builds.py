@@ -20,7 +20,7 @@ from ingestion_pipeline_tests.system.processes import parent
 pytestmark = [pytest.mark.xdist_group("system"), pytest.mark.timeout(300)]
 
 NAME = "knowledge"
-DOCUMENTS = 30
+DOCUMENTS = 60
 SECTIONS = 24
 CANCELED_SECONDS = 5
 
@@ -104,11 +104,14 @@ def _building(installation: Installation) -> Task:
     """Have a tree built, and wait until some of it is kept."""
     task = installation.client.build(TaskType.RAPTOR, collection=NAME)
 
-    def some_is_done() -> bool:
-        told = "\n".join(installation.client.get_task(task.task_id).messages)
-        return any(int(each) > DOCUMENTS // 2 for each in re.findall(r"documents: (\d+) of", told))
+    published = _ids(installation)
+    documents = installation.services.registry.documents.find(NAME)
 
-    assert eventually(some_is_done, 90), installation.told(task.task_id)
+    def some_is_kept() -> bool:
+        known = _summaries(installation).known([each.document_id for each in documents])
+        return bool(known.keys() - published)
+
+    assert eventually(some_is_kept, 90), installation.told(task.task_id)
     found = installation.client.get_task(task.task_id)
     assert found.state is TaskState.RUNNING, found
     return found
@@ -123,8 +126,12 @@ def _counts(installation: Installation, task: Task) -> tuple[int, int]:
 
 
 def _ids(installation: Installation) -> set[str]:
-    index = installation.services.index(installation.services.registry.collections.get(NAME))
-    return {each.summary.summary_id for each in SummaryIndex(index).snapshot().all()}
+    return {each.summary.summary_id for each in _summaries(installation).snapshot().all()}
+
+
+def _summaries(installation: Installation) -> SummaryIndex:
+    collection = installation.services.registry.collections.get(NAME)
+    return SummaryIndex(installation.services.index(collection))
 
 
 def _run(installation: Installation, run_id: str) -> dg.DagsterRun:
