@@ -64,9 +64,10 @@ REFINE_FACTOR = 5
 class SummaryIndex:
     """The summaries of one generation of a collection's index.
 
-    One process at a time builds a tree; any number of others read. May be shared by threads; a child of
-    a fork opens its own, if its parent has read. Every method raises a ``TransientError`` of kind
-    ``unavailable`` when the storage does not answer, or other writers came first again and again.
+    One process at a time builds a tree; any number of others read. May be shared by threads; a child
+    of a fork opens its own, if its parent has read. Every method raises a ``TransientError`` of
+    kind ``unavailable`` when the storage does not answer, or other writers came first again and
+    again.
     """
 
     def __init__(self, index: CollectionIndex) -> None:
