@@ -91,9 +91,9 @@ class GraphCounts:
 class GraphIndex:
     """The graph of one generation of a collection's index.
 
-    One process at a time builds a graph; any number of others read. May be shared by threads; a child
-    of a fork opens its own, if its parent has read. Every method raises a ``TransientError`` of
-    kind ``unavailable`` when the storage does not answer, or other writers came first again and
+    One process at a time builds a graph; any number of others read. May be shared by threads; a
+    child of a fork opens its own, if its parent has read. Every method raises a ``TransientError``
+    of kind ``unavailable`` when the storage does not answer, or other writers came first again and
     again.
     """
 

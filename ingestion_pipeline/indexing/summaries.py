@@ -64,9 +64,9 @@ REFINE_FACTOR = 5
 class SummaryIndex:
     """The summaries of one generation of a collection's index.
 
-    One process at a time builds a tree; any number of others read. May be shared by threads; a child
-    of a fork opens its own, if its parent has read. Every method raises a ``TransientError`` of
-    kind ``unavailable`` when the storage does not answer, or other writers came first again and
+    One process at a time builds a tree; any number of others read. May be shared by threads; a
+    child of a fork opens its own, if its parent has read. Every method raises a ``TransientError``
+    of kind ``unavailable`` when the storage does not answer, or other writers came first again and
     again.
     """
 
