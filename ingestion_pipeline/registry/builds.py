@@ -268,6 +268,16 @@ class Builds:
             row = connection.execute(query).first()
         return None if row is None else _record(row)
 
+    def at_work(self, collection_key: str) -> bool:
+        """Whether a live run is at a build of a collection."""
+        query = (
+            sa.select(builds.c.run_id)
+            .join(runs, runs.c.run_id == builds.c.run_id)
+            .where(builds.c.collection_key == collection_key, runs.c.expires_at > now())
+        )
+        with self._database.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
     def ask_once(
         self, name: CollectionName, kind: TaskType, version: str, task_id: str
     ) -> list[TaskUpdate]:

@@ -89,7 +89,8 @@ def delete_collection(services: Services, name: CollectionName) -> None:
         TransientError: of kind ``unavailable`` while a run works on it.
     """
     collection = services.registry.collections.get(name.key)
-    if services.registry.claims.live_runs().get(collection.key):
+    registry = services.registry
+    if registry.claims.live_runs().get(collection.key) or registry.builds.at_work(collection.key):
         raise TransientError(
             ErrorKind.UNAVAILABLE,
             f"a run works on collection {name.key!r}: try again when it has ended",

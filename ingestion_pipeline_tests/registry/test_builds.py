@@ -47,11 +47,15 @@ def task(registry: Registry, task_id: str) -> Task:
 def test_one_run_at_a_time_is_at_a_build(registry: Registry) -> None:
     held(registry, "first")
 
+    assert registry.builds.at_work(KEY)
     assert take(registry, "second") is None
     assert take(registry, "second", TaskType.MINDMAP) is not None
 
     registry.runs.forget("first")
-    assert take(registry, "second") is not None
+    taken = take(registry, "second")
+    assert taken is not None
+    registry.runs.forget("second")
+    assert not registry.builds.at_work(KEY)
 
 
 def test_whoever_takes_a_build_takes_all_tasks_that_wait_for_it(registry: Registry) -> None:

@@ -24,6 +24,7 @@ from ingestion_pipeline.model.tasks import (
     TaskType,
 )
 from ingestion_pipeline.tasks.builds import BuildRequest, Built, build
+from ingestion_pipeline.tasks.deletion import delete_collection
 from ingestion_pipeline.tasks.due import plan_due_builds
 from ingestion_pipeline.tasks.intake import new_task
 from ingestion_pipeline.tasks.submission import submit, submit_build, submit_deletion
@@ -206,6 +207,24 @@ def test_a_second_run_leaves_the_build_to_the_first(
         assert desk.build() is not None
 
     assert second == [None]
+
+
+def test_a_collection_that_is_being_built_is_not_deleted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.ingest("rain")
+    refused: list[str] = []
+
+    def delete() -> None:
+        with pytest.raises(TransientError) as error:
+            delete_collection(desk.services, desk.collection.name)
+        refused.append(error.value.message)
+
+    with interrupted(desk, monkeypatch, delete):
+        assert desk.build() is not None
+
+    assert "a run works on" in refused[0]
+    delete_collection(desk.services, desk.collection.name)
 
 
 def test_a_canceled_build_publishes_nothing_and_goes_on_another_time(
