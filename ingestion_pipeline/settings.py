@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     llm_token_budget: Annotated[int, Field(ge=0)] | None = None
     """Most tokens that one run may spend; None: no limit."""
     max_concurrent_chats: Annotated[int, Field(ge=1)] = 10
-    """Questions to the language model at the same time, per process."""
+    """Questions to the language model at the same time, from all processes of this machine."""
     timezone: str = "UTC"
     """Of the nightly reindex (02:00 there)."""
 

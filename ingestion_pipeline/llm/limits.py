@@ -6,9 +6,13 @@ requests themselves.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 from ingestion_pipeline.control import Control
 from ingestion_pipeline.errors import ErrorKind, PermanentError
@@ -22,11 +26,16 @@ class BudgetSpentError(PermanentError):
 
 
 class Slots:
-    """Room for so many requests at a time; one object serves all models of a process."""
+    """Room for so many requests at a time; one object serves all models of a process.
 
-    def __init__(self, count: int) -> None:
+    Processes that name the same ``folder`` share the room: a slot is a locked file there, and
+    whoever dies leaves it free. Without a folder the room is this process's own.
+    """
+
+    def __init__(self, count: int, folder: Path | None = None) -> None:
         self.count = count
         self._free = threading.BoundedSemaphore(count)
+        self._folder = folder
 
     @contextmanager
     def one(self, control: Control) -> Iterator[None]:
@@ -35,9 +44,35 @@ class Slots:
         while not self._free.acquire(timeout=POLL_SECONDS):
             control.check()
         try:
-            yield
+            with self._shared(self._folder, control) if self._folder else nullcontext():
+                yield
         finally:
             self._free.release()
+
+    @contextmanager
+    def _shared(self, folder: Path, control: Control) -> Iterator[None]:
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [folder / f"{number}.lock" for number in range(self.count)]
+        while (descriptor := _first_locked(files)) is None:
+            control.check()
+            time.sleep(POLL_SECONDS)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _first_locked(files: list[Path]) -> int | None:
+    """Lock one of the files that nobody has locked; closing its descriptor unlocks it."""
+    for file in files:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+        else:
+            return descriptor
+    return None
 
 
 class Budget:

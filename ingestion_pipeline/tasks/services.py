@@ -297,10 +297,10 @@ class Services:
 
     @cached_property
     def chat_slots(self) -> Slots:
-        """Room for questions to the language model, for all runs of this process."""
+        """Room for questions to the language model, for all processes of this machine."""
         from ingestion_pipeline.llm import Slots
 
-        return Slots(self.settings.max_concurrent_chats)
+        return Slots(self.settings.max_concurrent_chats, self.settings.state / "chats")
 
     def recipes(self, collection: Collection) -> dict[Stage, str]:
         """Return the current recipe of each stage for a collection."""

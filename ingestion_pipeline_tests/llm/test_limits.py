@@ -1,13 +1,26 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from ingestion_pipeline.control import NoControl
 from ingestion_pipeline.errors import StopWorkError
 from ingestion_pipeline.llm import Budget, BudgetSpentError, Slots
+
+HOLD = """
+import sys
+from pathlib import Path
+from ingestion_pipeline.control import NoControl
+from ingestion_pipeline.llm import Slots
+with Slots(2, Path(sys.argv[1])).one(NoControl()):
+    print("mine", flush=True)
+    sys.stdin.read()
+"""
 
 
 class Stopped(NoControl):
@@ -50,6 +63,27 @@ def test_waiting_for_a_slot_can_be_stopped() -> None:
         pass
     with slots.one(NoControl()):
         pass  # the slot is free again
+
+
+def test_processes_share_their_slots_and_a_killed_one_leaves_its_own_free(tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "chats"
+    slots = Slots(2, folder)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "mine\n"
+
+    with slots.one(NoControl()):
+        with pytest.raises(StopWorkError), slots.one(Stopped(0.5)):
+            pass
+        other.kill()
+        other.communicate()
+        with slots.one(NoControl()):
+            pass
 
 
 def test_a_budget_is_never_overdrawn() -> None:
