@@ -34,6 +34,7 @@ from ingestion_pipeline.tasks.services import Services
 if TYPE_CHECKING:
     from ingestion_pipeline.retrieval import Evaluation
     from ingestion_pipeline.streams.events import TaskEvent
+    from ingestion_pipeline.tasks.work import WorkReport
 
 POLL_SECONDS = 0.2
 PROBE_SECONDS = 5.0
@@ -392,12 +393,14 @@ class IngestionClient:
 
         return Backend.DAGSTER if carries_tasks_out(open_instance()) else Backend.IN_PROCESS
 
-    def work_here(self, task_ids: Sequence[str], *, slice_seconds: float | None = None) -> None:
+    def work_here(
+        self, task_ids: Sequence[str], *, slice_seconds: float | None = None
+    ) -> list[WorkReport]:
         """Take what waits in the tasks' collections through all stages, in this process.
 
         And then build what tasks want built of them.
 
-        After ``slice_seconds`` no further batch is begun.
+        After ``slice_seconds`` no further batch is begun. Returns what was done, by collection.
         """
         from ingestion_pipeline.execution.instance import open_instance
         from ingestion_pipeline.execution.runs import DagsterRuns
@@ -410,17 +413,19 @@ class IngestionClient:
         finish_purges(self.services)
         tasks = self.services.registry.tasks.find(task_ids=task_ids)
         open_tasks = [task for task in tasks if not task.state.final]
+        reports = []
         for key in sorted(
             {CollectionName(task.tenant, task.collection).key for task in open_tasks}
         ):
             collection = self.services.registry.collections.get(key)
             run_id = f"in-process-{uuid.uuid4().hex[:12]}"
             request = WorkRequest(run_id, Backend.IN_PROCESS, slice_seconds=slice_seconds)
-            run(self.services, collection, request)
+            reports.append(run(self.services, collection, request))
             wanted = {task.type for task in open_tasks if task.collection == collection.name.name}
             for kind in (kind for kind in BUILDS if kind in wanted):
                 with suppress(PermanentError):  # its tasks say so
                     build(self.services, collection, BuildRequest(run_id, Backend.IN_PROCESS, kind))
+        return reports
 
     def events(self, task_id: str, after: str = "0-0") -> Iterator[TaskEvent]:
         """Yield a task's events from a point on, and wait for more until the task is final.

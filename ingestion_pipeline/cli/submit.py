@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from ingestion_pipeline.cli.common import (
     parse_assignments,
     show,
 )
+from ingestion_pipeline.cli.profiling import require_idle, work_profiled
 from ingestion_pipeline.cli.shapes import task_json
 from ingestion_pipeline.cli.tasks import render_tasks
 from ingestion_pipeline.cli.waiting import (
@@ -37,10 +39,16 @@ def submit(
     ] = None,
     wait: WaitOption = False,
     timeout: TimeoutOption = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(help="Do the work here, and write into this folder where its time went."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ingest files, folders and URLs: one task each, together a batch."""
     client = IngestionClient()
+    if profile:
+        require_idle(client, profile)
     batch = client.launch_tasks(
         sources,
         collection=collection,
@@ -48,7 +56,9 @@ def submit(
         priority=priority,
         options=parse_assignments(option or []),
     )
-    backend = say_who_works(client, batch.batch_id, wait=wait)
+    backend = say_who_works(client, batch.batch_id, wait=wait or profile is not None)
+    if profile:
+        work_profiled(client, batch.task_ids, profile)
     if wait and batch.task_ids:
         wait_for(client, batch.task_ids, batch.batch_id, timeout)
     done = batch.tasks()

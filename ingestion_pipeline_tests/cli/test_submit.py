@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ingestion_pipeline.model.documents import STAGES
 from ingestion_pipeline_tests.cli.terminal import Said, said
 
 pytestmark = pytest.mark.xdist_group("cli")  # they share one folder
@@ -108,3 +109,23 @@ def test_a_changed_configuration_makes_documents_stale_and_a_reindex_brings_them
     assert ran.json["messages"][0].endswith("2 documents wait for a run.")
     again = said("reindex", "--collection", "changing", "--json").json
     assert again["messages"][-1].endswith("Nothing to do: no document is selected.")
+
+
+def test_a_profile_says_where_the_time_went(folder: Path, tmp_path: Path) -> None:
+    ran = submit(folder, "--profile", tmp_path / "profile", collection="profiled")
+
+    assert ran.code == 0, ran.err
+    assert {task["state"] for task in ran.json["tasks"]} == {"succeeded"}
+    table = (tmp_path / "profile" / "stages.md").read_text()
+    stages = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[2:]]
+    assert table.startswith("| 2 documents | ")
+    assert stages == [*STAGES, "book-keeping", "**all**"]
+    assert "work_here" in (tmp_path / "profile" / "profile.html").read_text()
+
+
+def test_a_profile_that_cannot_be_written_stops_all(folder: Path) -> None:
+    ran = submit(folder, "--profile", folder / "rain.md", collection="unwritten")
+
+    assert ran.code == 1
+    assert "rain.md: File exists; name a folder" in ran.err
+    assert "unwritten" not in said("collections", "list").out
