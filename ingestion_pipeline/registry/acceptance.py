@@ -6,6 +6,7 @@ reading messages or files (``tasks``).
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,18 +16,21 @@ from ingestion_pipeline.errors import PermanentError
 from ingestion_pipeline.model.collections import CollectionName, ParserKind
 from ingestion_pipeline.model.documents import DocumentState, ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import BUILDS, Priority, TaskState, TaskType
-from ingestion_pipeline.registry.arrivals import NewDocument, upsert
-from ingestion_pipeline.registry.database import insert_if_missing, now
+from ingestion_pipeline.registry.arrivals import IN_ORDER_SECONDS, NewDocument, upsert
+from ingestion_pipeline.registry.database import insert_into, now
 from ingestion_pipeline.registry.documents import (
     Selection,
     forced,
     mark_pending,
+    not_found,
+    parts,
     require_known,
     selected,
+    set_parsers,
 )
 from ingestion_pipeline.registry.removal import remove_documents, with_attachments
 from ingestion_pipeline.registry.schema import document_stages, documents, task_documents, tasks
-from ingestion_pipeline.registry.transitions import TaskUpdate, end, tell
+from ingestion_pipeline.registry.transitions import Ending, TaskUpdate, end, end_each, tell
 
 
 @dataclass(frozen=True)
@@ -57,47 +61,91 @@ class NewTask:
     error: ErrorInfo | None = None
 
 
-def accept(connection: sa.Connection, new: NewTask) -> list[TaskUpdate]:
-    """Insert a task that is not known yet, and mark its documents as wanted."""
-    document_id = new.document.document_id if new.document else new.document_id
-    is_new = insert_if_missing(
-        connection,
-        tasks,
-        task_id=new.task_id,
-        batch_id=new.batch_id,
-        type=new.type,
-        collection=new.collection,
-        tenant=new.tenant,
-        document_id=document_id,
-        priority=new.priority.rank,
-        options=new.options or {},
+def accept(connection: sa.Connection, new_tasks: Sequence[NewTask]) -> list[TaskUpdate]:
+    """Insert those of the tasks that are not known yet, and mark their documents as wanted.
+
+    As if one came after the other; but those about one document each, which nearly all are, go
+    together as long as the documents differ, in a few statements.
+    """
+    inserted = _insert(connection, new_tasks)
+    refused = {
+        new.task_id: Ending(TaskState.FAILED, error=new.error) for new in inserted if new.error
+    }
+    updates = end_each(connection, refused)
+    batch: dict[str, NewTask] = {}
+    for new in inserted:
+        if new.task_id in refused:
+            continue
+        is_alone = new.type in BUILDS or new.type is TaskType.DELETE or new.selection is not None
+        document_id = _document_id(new) or ""
+        if is_alone or document_id in batch:
+            updates += _accept_documents(connection, batch)
+            batch = {}
+        if is_alone:
+            updates += _accept_alone(connection, new)
+        else:
+            batch[document_id] = new
+    return updates + _accept_documents(connection, batch)
+
+
+def _insert(connection: sa.Connection, new_tasks: Sequence[NewTask]) -> list[NewTask]:
+    """Insert tasks; return those that were not known."""
+    unique: dict[str, NewTask] = {}
+    for new in new_tasks:
+        unique.setdefault(new.task_id, new)
+    insert = insert_into(connection, tasks).values(
         state=TaskState.WAITING,
         progress=0.0,
         attempts=0,
         tokens=0,
-        created_at=now(),
+        created_at=now() + sa.bindparam("later", type_=sa.Double),
     )
-    if not is_new:
+    rows = [
+        {
+            "task_id": new.task_id,
+            "batch_id": new.batch_id,
+            "type": new.type,
+            "collection": new.collection,
+            "tenant": new.tenant,
+            "document_id": _document_id(new),
+            "priority": new.priority.rank,
+            "options": new.options or {},
+            "later": position * IN_ORDER_SECONDS,
+        }
+        for position, new in enumerate(unique.values())
+    ]
+    if not rows:
         return []
-    if new.error is not None:
-        return end(connection, [new.task_id], TaskState.FAILED, error=new.error)
-    key = CollectionName(new.tenant, new.collection).key
+    statement = insert.on_conflict_do_nothing().returning(tasks.c.task_id)
+    inserted = set(connection.scalars(statement, rows))
+    return [new for new in unique.values() if new.task_id in inserted]
+
+
+def _document_id(new: NewTask) -> str | None:
+    return new.document.document_id if new.document else new.document_id
+
+
+def _key(new: NewTask) -> str:
+    return CollectionName(new.tenant, new.collection).key
+
+
+def _accept_alone(connection: sa.Connection, new: NewTask) -> list[TaskUpdate]:
     try:
         if new.type in BUILDS:
-            return _accept_build(connection, new, key)
+            return _accept_build(connection, new)
         if new.type is TaskType.DELETE:
-            return _accept_deletion(connection, new, key)
-        if new.selection is not None:
-            return _accept_selection(connection, new, key, new.selection)
-        return _accept_document(connection, new, key)
+            return _accept_deletion(connection, new)
+        assert new.selection is not None  # noqa: S101 - the only kind left
+        return _accept_selection(connection, new, new.selection)
     except PermanentError as error:
         info = ErrorInfo(kind=error.kind, message=error.message)
         return end(connection, [new.task_id], TaskState.FAILED, error=info)
 
 
 def _accept_selection(
-    connection: sa.Connection, new: NewTask, key: str, selection: Selection
+    connection: sa.Connection, new: NewTask, selection: Selection
 ) -> list[TaskUpdate]:
+    key = _key(new)
     require_known(connection, key, selection.document_ids)
     wanted = selected(connection, key, selection)
     if not wanted:
@@ -111,54 +159,117 @@ def _accept_selection(
     return tell(connection, [new.task_id], f"{len(wanted)} documents wait for a run.")
 
 
-def _accept_build(connection: sa.Connection, new: NewTask, key: str) -> list[TaskUpdate]:
-    require_known(connection, key, (new.options or {}).get("document_ids", ()))
+def _accept_build(connection: sa.Connection, new: NewTask) -> list[TaskUpdate]:
+    require_known(connection, _key(new), (new.options or {}).get("document_ids", ()))
     return tell(connection, [new.task_id], "Task is queued.")
 
 
-def _accept_document(connection: sa.Connection, new: NewTask, key: str) -> list[TaskUpdate]:
-    document_id = new.document.document_id if new.document else new.document_id or ""
-    parser = sa.select(documents.c.parser).where(documents.c.document_id == document_id)
-    parser_before = connection.scalar(parser)
-    if new.document is not None:
-        upsert(connection, key, replace(new.document, parser=new.parser))
-    else:
-        require_known(connection, key, [document_id])
-        if new.parser is not None:
-            mine = documents.c.document_id == document_id
-            connection.execute(documents.update().where(mine).values(parser=new.parser))
-    row = connection.execute(
-        sa.select(
-            documents.c.fetch,
-            documents.c.state,
-            documents.c.parser,
-            document_stages.c.version,
-            documents.c.sha256,
-        )
-        .outerjoin(
-            document_stages,
-            (document_stages.c.document_id == documents.c.document_id)
-            & (document_stages.c.stage == Stage.INDEXED)
-            & (document_stages.c.recipe == new.recipe),
-        )
-        .where(documents.c.document_id == document_id, documents.c.collection_key == key)
-    ).one()
-    unchanged = (
-        row.state == DocumentState.INDEXED
-        and row.version == row.sha256
-        and row.parser == parser_before
-        and not row.fetch
+def _accept_documents(connection: sa.Connection, batch: Mapping[str, NewTask]) -> list[TaskUpdate]:
+    """Accept tasks about one document each, by the ids of these."""
+    if not batch:
+        return []
+    before = _look_up(connection, batch)
+    unknown = {
+        document_id: new
+        for document_id, new in batch.items()
+        if new.document is None and not _is_there(before.get(document_id), _key(new))
+    }
+    updates = end_each(
+        connection,
+        {
+            new.task_id: Ending(TaskState.FAILED, error=_unknown(_key(new), document_id))
+            for document_id, new in unknown.items()
+        },
     )
-    if unchanged and not new.force:
-        message = "Unchanged: nothing to do."
-        return end(connection, [new.task_id], TaskState.SUCCEEDED, message)
-    connection.execute(task_documents.insert().values(task_id=new.task_id, document_id=document_id))
-    mark_pending(connection, [document_id], new.priority, force=new.force)
-    return tell(connection, [new.task_id], "Task is queued.")
+    known = {each: new for each, new in batch.items() if each not in unknown}
+    upsert(
+        connection,
+        [
+            (_key(new), replace(new.document, parser=new.parser))
+            for new in known.values()
+            if new.document is not None
+        ],
+    )
+    set_parsers(
+        connection,
+        {
+            document_id: new.parser
+            for document_id, new in known.items()
+            if new.document is None and new.parser is not None
+        },
+    )
+    after = _look_up(connection, known)
+    unchanged = [
+        new.task_id
+        for document_id, new in known.items()
+        if not new.force and _is_done(new, before.get(document_id), after[document_id])
+    ]
+    updates += end(connection, unchanged, TaskState.SUCCEEDED, "Unchanged: nothing to do.")
+    wanted = {each: new for each, new in known.items() if new.task_id not in set(unchanged)}
+    return updates + _want(connection, wanted)
 
 
-def _accept_deletion(connection: sa.Connection, new: NewTask, key: str) -> list[TaskUpdate]:
+def _look_up(connection: sa.Connection, document_ids: Collection[str]) -> dict[str, sa.Row[Any]]:
+    """Return what is known of documents, and which result of them is published."""
+    indexed = (document_stages.c.document_id == documents.c.document_id) & (
+        document_stages.c.stage == Stage.INDEXED
+    )
+    query: sa.Select[Any] = sa.select(
+        documents.c.document_id,
+        documents.c.collection_key,
+        documents.c.fetch,
+        documents.c.state,
+        documents.c.parser,
+        documents.c.sha256,
+        document_stages.c.version,
+        document_stages.c.recipe,
+    ).outerjoin(document_stages, indexed)
+    return {
+        row.document_id: row
+        for part in parts(sorted(document_ids))
+        for row in connection.execute(query.where(documents.c.document_id.in_(part)))
+    }
+
+
+def _is_there(row: sa.Row[Any] | None, key: str) -> bool:
+    return row is not None and row.collection_key == key and row.state != DocumentState.DELETED
+
+
+def _unknown(key: str, document_id: str) -> ErrorInfo:
+    error = not_found(key, document_id)
+    return ErrorInfo(kind=error.kind, message=error.message)
+
+
+def _is_done(new: NewTask, before: sa.Row[Any] | None, after: sa.Row[Any]) -> bool:
+    """Whether what is published of a document is what the task asks for."""
+    return bool(
+        after.state == DocumentState.INDEXED
+        and after.version == after.sha256
+        and after.recipe == new.recipe
+        and after.parser == (before.parser if before else None)
+        and not after.fetch
+    )
+
+
+def _want(connection: sa.Connection, wanted: Mapping[str, NewTask]) -> list[TaskUpdate]:
+    """Have documents wait for a run, and their tasks for them."""
+    if not wanted:
+        return []
+    connection.execute(
+        task_documents.insert(),
+        [{"task_id": new.task_id, "document_id": each} for each, new in wanted.items()],
+    )
+    alike: dict[tuple[Priority, bool], list[str]] = {}
+    for document_id, new in wanted.items():
+        alike.setdefault((new.priority, new.force), []).append(document_id)
+    for (priority, force), ids in alike.items():
+        mark_pending(connection, ids, priority, force=force)
+    return tell(connection, [new.task_id for new in wanted.values()], "Task is queued.")
+
+
+def _accept_deletion(connection: sa.Connection, new: NewTask) -> list[TaskUpdate]:
     """Remove documents, and what is attached to them."""
+    key = _key(new)
     require_known(connection, key, new.delete_ids, deleted_too=True)
     ids = with_attachments(connection, new.delete_ids)
     connection.execute(

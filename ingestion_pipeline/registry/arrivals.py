@@ -6,6 +6,7 @@ here: asking for work on it (``documents``), and who brings it (``acceptance``, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,12 @@ import sqlalchemy as sa
 from ingestion_pipeline.model.collections import ParserKind
 from ingestion_pipeline.model.documents import DocumentState
 from ingestion_pipeline.model.tasks import Priority
-from ingestion_pipeline.registry.database import insert_if_missing, now
+from ingestion_pipeline.registry.database import insert_into, now
 from ingestion_pipeline.registry.schema import documents
-from ingestion_pipeline.registry.versions import note_version
+from ingestion_pipeline.registry.versions import Version, note_versions
+
+IN_ORDER_SECONDS = 1e-6
+"""Between what one statement inserts, at one time of the clock, so that it stays in order."""
 
 
 @dataclass(frozen=True)
@@ -48,47 +52,47 @@ class Attached:
 NOTHING_ATTACHED = Attached()
 
 
-def upsert(connection: sa.Connection, key: str, document: NewDocument) -> None:
-    """Register a document, or the version of it that there is now."""
-    values: dict[str, Any] = {
-        "name": document.name,
-        "fetch": document.fetch,
-        "parent_id": document.parent_id,
-        "parser": document.parser,
-    }
-    if not document.fetch:
-        values |= {
-            "sha256": document.sha256,
-            "object_key": document.object_key,
-            "bytes": document.bytes,
-        }
-    is_new = insert_if_missing(
-        connection,
-        documents,
-        document_id=document.document_id,
-        collection_key=key,
-        uri=document.uri,
+def upsert(connection: sa.Connection, arrived: Sequence[tuple[str, NewDocument]]) -> None:
+    """Register different documents, each with the key of its collection, as they are now.
+
+    New ones wait in the order in which they come.
+    """
+    if not arrived:
+        return
+    insert = insert_into(connection, documents).values(
         state=DocumentState.PENDING,
         attempts=0,
         not_before=0.0,
         priority=Priority.NORMAL.rank,
-        requested_at=now(),
+        requested_at=now() + sa.bindparam("later", type_=sa.Double),
         force=False,
         created_at=now(),
         updated_at=now(),
-        **values,
     )
-    if not is_new:
-        connection.execute(
-            documents.update()
-            .where(documents.c.document_id == document.document_id)
-            .values(**values)
-        )
-    if document.sha256 is not None and document.object_key is not None:
-        note_version(
-            connection,
-            document.document_id,
-            document.sha256,
-            document.object_key,
-            document.bytes,
-        )
+    new = insert.excluded
+    changed = {name: new[name] for name in ("name", "fetch", "parent_id", "parser")} | {
+        name: sa.case((new.fetch, documents.c[name]), else_=new[name])
+        for name in ("sha256", "object_key", "bytes")
+    }
+    connection.execute(
+        insert.on_conflict_do_update(index_elements=documents.primary_key, set_=changed),
+        [
+            {"collection_key": key, "later": position * IN_ORDER_SECONDS, **_row(document)}
+            for position, (key, document) in enumerate(arrived)
+        ],
+    )
+    note_versions(
+        connection,
+        [
+            (document.document_id, Version(document.sha256, document.object_key, document.bytes))
+            for _, document in arrived
+            if document.sha256 is not None and document.object_key is not None
+        ],
+    )
+
+
+def _row(document: NewDocument) -> dict[str, Any]:
+    row = dict(vars(document))
+    if document.fetch:  # what it will be is not known yet
+        row |= {"sha256": None, "object_key": None, "bytes": None}
+    return row

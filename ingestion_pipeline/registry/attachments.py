@@ -70,8 +70,7 @@ def record_attachments(
         sa.select(documents.c.priority).where(documents.c.document_id == parent_id)
     )
     priority = Priority.HIGH if rank else Priority.NORMAL
-    for document_id in changed:
-        upsert(connection, key, now_attached[document_id])
+    upsert(connection, [(key, now_attached[document_id]) for document_id in changed])
     mark_pending(connection, changed, priority, force=attached.force)
     waiting = connection.scalars(
         sa.select(task_documents.c.task_id).where(

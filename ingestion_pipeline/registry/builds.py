@@ -294,7 +294,7 @@ class Builds:
             if connection.execute(sa.select(tasks).where(_open_tasks(name, kind))).first():
                 return []
             task = NewTask(task_id, kind, name.name, name.tenant, Priority.NORMAL)
-            return accept(connection, task)
+            return accept(connection, [task])
 
 
 def give_back(connection: sa.Connection, run_ids: Sequence[str], *, pause: bool) -> None:

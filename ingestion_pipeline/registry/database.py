@@ -70,7 +70,9 @@ class Database:
         if self.is_sqlite and address.database:
             Path(address.database).parent.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = (
-            {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}} if self.is_sqlite else {}
+            {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}}
+            if self.is_sqlite
+            else {"executemany_mode": "values_plus_batch"}  # one round trip also for many updates
         )
         engine = sa.create_engine(address, pool_pre_ping=not self.is_sqlite, **options)
         if self.is_sqlite:
@@ -143,23 +145,23 @@ def insert_if_missing(connection: sa.Connection, table: sa.Table, **values: Any)
 
     Returns whether the row is new.
     """
-    return connection.execute(_insert_missing(connection, table).values(**values)).rowcount > 0
+    statement = insert_into(connection, table).values(**values).on_conflict_do_nothing()
+    return connection.execute(statement).rowcount > 0
 
 
 def insert_all_missing(
-    connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]
+    connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]], **values: Any
 ) -> None:
-    """Insert those of the rows whose primary keys are not taken."""
+    """Insert those of the rows whose primary keys are not taken; ``values`` are alike in all."""
     if rows:
-        connection.execute(_insert_missing(connection, table), rows)
+        connection.execute(
+            insert_into(connection, table).values(**values).on_conflict_do_nothing(), rows
+        )
 
 
-def _insert_missing(
-    connection: sa.Connection, table: sa.Table
-) -> sqlite.Insert | postgresql.Insert:
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    return postgresql.insert(table).on_conflict_do_nothing()
+def insert_into(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT that can say what becomes of rows whose primary keys are taken."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def lock_names(connection: sa.Connection, names: Iterable[str]) -> None:
@@ -169,9 +171,9 @@ def lock_names(connection: sa.Connection, names: Iterable[str]) -> None:
     """
     if connection.dialect.name == "sqlite":
         return
-    for name in sorted(set(names)):
-        lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))
-        connection.execute(sa.select(lock))
+    ordered = sa.cast(sorted(set(names)), postgresql.ARRAY(sa.Text))
+    name = sa.func.unnest(ordered).column_valued("name")
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
 
 
 def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:

@@ -6,7 +6,7 @@ Belongs here: reads, and marking documents as wanted. Does not belong here: who 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -317,6 +317,15 @@ def mark_pending(
         )
 
 
+def set_parsers(connection: sa.Connection, parsers: Mapping[str, ParserKind]) -> None:
+    """Say which parser each of the documents is for."""
+    if parsers:
+        connection.execute(
+            documents.update().where(documents.c.document_id == sa.bindparam("of")),
+            [{"of": document_id, "parser": parser} for document_id, parser in parsers.items()],
+        )
+
+
 def select_documents(
     connection: sa.Connection,
     condition: sa.ColumnElement[bool],
@@ -372,11 +381,16 @@ def require_known(
     }
     missing = [document_id for document_id in document_ids if document_id not in known]
     if missing:
-        raise PermanentError(
-            ErrorKind.NOT_FOUND,
-            f"collection {collection_key!r} has no document {missing[0]!r}: "
-            f"see `ingest documents --collection {collection_key}`",
-        )
+        raise not_found(collection_key, missing[0])
+
+
+def not_found(collection_key: str, document_id: str) -> PermanentError:
+    """Return the error of asking for a document that a collection does not have."""
+    return PermanentError(
+        ErrorKind.NOT_FOUND,
+        f"collection {collection_key!r} has no document {document_id!r}: "
+        f"see `ingest documents --collection {collection_key}`",
+    )
 
 
 def parts(values: Sequence[str]) -> list[Sequence[str]]:

@@ -69,15 +69,16 @@ def log_ended_tasks(connection: sa.Connection, task_ids: Sequence[str]) -> None:
     """Write one row for each of the tasks, which have just ended, and trim the log."""
     for start in range(0, len(task_ids), TASKS_PER_QUERY):
         part = task_ids[start : start + TASKS_PER_QUERY]
-        ended = connection.execute(
+        query = (
             sa.select(tasks, documents.c.name, documents.c.uri)
             .outerjoin(documents, documents.c.document_id == tasks.c.document_id)
             .where(tasks.c.task_id.in_(part))
-        ).all()
+        )
+        ended = {row.task_id: row for row in connection.execute(query)}
         said = _messages(connection, part)
-        rows = [_entry(row, said.get(row.task_id, [])) for row in ended]
+        rows = [_entry(ended[task_id], said.get(task_id, [])) for task_id in part]
         connection.execute(operations.insert(), rows)
-        for tenant, collection in {(row.tenant, row.collection) for row in ended}:
+        for tenant, collection in {(row.tenant, row.collection) for row in ended.values()}:
             _trim(connection, tenant, collection)
 
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from ingestion_pipeline.errors import LeaseLostError
 from ingestion_pipeline.model.documents import DocumentState, Stage
-from ingestion_pipeline.registry.database import Database, insert_if_missing, now
+from ingestion_pipeline.registry.database import Database, insert_all_missing, now
 from ingestion_pipeline.registry.documents import parents_among, parts
 from ingestion_pipeline.registry.schema import claims, document_stages, documents, publications
 from ingestion_pipeline.registry.stage_records import (
@@ -315,16 +315,15 @@ def doubt_deleted(
 def _doubt(
     connection: sa.Connection, collection_key: str, document_ids: Sequence[str], claim_id: int
 ) -> None:
-    for document_id in document_ids:
-        insert_if_missing(
-            connection,
-            publications,
-            claim_id=claim_id,
-            document_id=document_id,
-            collection_key=collection_key,
-            announced_at=now(),
-            returned=True,
-        )
+    insert_all_missing(
+        connection,
+        publications,
+        [{"document_id": document_id} for document_id in document_ids],
+        claim_id=claim_id,
+        collection_key=collection_key,
+        announced_at=now(),
+        returned=True,
+    )
 
 
 def _is_doubtful() -> sa.ColumnElement[bool]:

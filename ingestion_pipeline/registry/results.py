@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from ingestion_pipeline.model.tasks import FINAL_STATES, TaskState, TaskType
 from ingestion_pipeline.registry.arrivals import NOTHING_ATTACHED, Attached
 from ingestion_pipeline.registry.attachments import lock_with_attachments, record_attachments
 from ingestion_pipeline.registry.database import now
-from ingestion_pipeline.registry.documents import parents_among
+from ingestion_pipeline.registry.documents import parents_among, parts
 from ingestion_pipeline.registry.publications import publications_recorded, publications_returned
 from ingestion_pipeline.registry.schema import (
     answers,
@@ -30,13 +31,25 @@ from ingestion_pipeline.registry.schema import (
 )
 from ingestion_pipeline.registry.stage_records import FinishedStages, StageResult, record_stages
 from ingestion_pipeline.registry.transitions import TaskUpdate, ask, settle_tasks
-from ingestion_pipeline.registry.versions import note_version
+from ingestion_pipeline.registry.versions import Version, note_versions
 
 TRANSIENT_ATTEMPTS = 3
 TRANSIENT_DELAY_SECONDS = 5.0
 """Pause before the second attempt; doubled before each further one."""
 JITTER = 0.25
 """A pause is longer or shorter by up to this share, so that many do not come back at once."""
+
+
+class _End(Enum):
+    """How the work on a document can end."""
+
+    INDEXED = auto()
+    FURTHER = auto()
+    """Some of its stages are done."""
+    FAILED = auto()
+    DELAYED = auto()
+    """It is tried again, if it was not too often already."""
+    ASKING = auto()
 
 
 @dataclass
@@ -92,8 +105,7 @@ def record(
     }
     record_stages(connection, collection_key, finished)
     asking = {result.document_id for result in kept if result.asks}
-    for result in kept:
-        _record_document(connection, claim_id, claimed_at, result)
+    _record_documents(connection, claim_id, claimed_at, kept)
     updates += _record_outcomes(connection, claim_id, kept, asking)
     published = [result.document_id for result in kept if result.published]
     publications_recorded(connection, claim_id, published)
@@ -161,82 +173,126 @@ def _record_questions(
     return updates
 
 
-def _record_document(
-    connection: sa.Connection, claim_id: int, claimed_at: float | None, result: DocumentResult
+def _record_documents(
+    connection: sa.Connection,
+    claim_id: int,
+    claimed_at: float | None,
+    results: Sequence[DocumentResult],
 ) -> None:
+    """Change the rows of documents: one statement for all that ended alike."""
+    if not results:
+        return
     # Requested once more since it was claimed: then what was just done may be outdated. In doubt,
     # within one step of the clock, it is looked at again.
     again = documents.c.requested_at >= claimed_at
+    alike: dict[_End, list[DocumentResult]] = {}
+    for result in results:
+        alike.setdefault(_end_of(result), []).append(result)
+    for end, ended in alike.items():
+        connection.execute(
+            documents.update()
+            .where(documents.c.document_id == sa.bindparam("of"), documents.c.claim_id == claim_id)
+            .values(
+                **_learned(),
+                **_fetched(again),
+                **_next_state(end, again),
+                claim_id=None,
+                crashes=0,
+                force=sa.and_(documents.c.force, again),
+                updated_at=now(),
+            ),
+            [_values(result, end) for result in ended],
+        )
+    note_versions(
+        connection,
+        [
+            (result.document_id, Version(result.version, result.object_key, result.bytes))
+            for result in results
+            if result.object_key is not None and result.version is not None
+        ],
+    )
+    for part in parts([result.document_id for result in results if not result.transient]):
+        connection.execute(answers.delete().where(answers.c.document_id.in_(part)))
+
+
+def _end_of(result: DocumentResult) -> _End:
+    if result.error is not None and result.transient:
+        return _End.DELAYED
+    if result.asks is not None:
+        return _End.ASKING
+    if result.error is not None:
+        return _End.FAILED
+    return _End.INDEXED if Stage.INDEXED in result.stages else _End.FURTHER
+
+
+def _values(result: DocumentResult, end: _End) -> dict[str, Any]:
+    """Return what is said of one document in the statement for all that ended alike."""
     error = None if result.asks else result.error  # what is asked is not an error yet
-    values = {
-        **_learned(result),
-        **_fetched(result, again),
-        **_next_state(result, again),
-        "claim_id": None,
-        "crashes": 0,
-        "force": sa.and_(documents.c.force, again),
+    is_published = Stage.INDEXED in result.stages
+    values: dict[str, Any] = {
+        "of": result.document_id,
         "error_kind": error.kind if error else None,
         "error_message": error.message if error else None,
-        "updated_at": now(),
+        "new_media_type": result.media_type,
+        "new_pages": result.pages,
+        # What was made but not published counts for nothing yet.
+        "new_chunks": result.chunks if is_published else None,
+        "new_tokens": result.tokens if is_published else None,
+        "new_index_table": result.index_table if is_published else None,
+        "is_fetched": result.object_key is not None,
+        "new_sha256": result.version,
+        "new_object_key": result.object_key,
+        "new_bytes": result.bytes,
     }
-    connection.execute(
-        documents.update()
-        .where(documents.c.document_id == result.document_id, documents.c.claim_id == claim_id)
-        .values(**values)
-    )
-    if result.object_key is not None and result.version is not None:
-        note_version(
-            connection, result.document_id, result.version, result.object_key, result.bytes
-        )
-    if not result.transient:
-        connection.execute(answers.delete().where(answers.c.document_id == result.document_id))
+    if end is _End.DELAYED:
+        values["pause"] = TRANSIENT_DELAY_SECONDS * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not for secrets
+    return values
 
 
-def _learned(result: DocumentResult) -> dict[str, Any]:
-    learned: dict[str, Any] = {"media_type": result.media_type, "pages": result.pages}
-    if Stage.INDEXED in result.stages:  # what was made but not published counts for nothing yet
-        learned |= {
-            "chunks": result.chunks,
-            "tokens": result.tokens,
-            "index_table": result.index_table,
-        }
-    return {name: value for name, value in learned.items() if value is not None}
+def _new(name: str) -> sa.BindParameter[Any]:
+    return sa.bindparam(f"new_{name}", type_=documents.c[name].type)
 
 
-def _fetched(result: DocumentResult, again: sa.ColumnElement[bool]) -> dict[str, Any]:
+def _learned() -> dict[str, Any]:
+    """Return what is kept of what was there before, unless there is something new."""
+    names = ("media_type", "pages", "chunks", "tokens", "index_table")
+    return {name: sa.func.coalesce(_new(name), documents.c[name]) for name in names}
+
+
+def _fetched(again: sa.ColumnElement[bool]) -> dict[str, Any]:
     """Return what is new of a source that was fetched in this run, unless it is asked for again."""
-    if result.object_key is None:
-        return {}
-    fetched = {"sha256": result.version, "object_key": result.object_key, "bytes": result.bytes}
+    is_current = sa.and_(sa.bindparam("is_fetched", type_=sa.Boolean), ~again)
     return {
         **{
-            name: sa.case((again, documents.c[name]), else_=value)
-            for name, value in fetched.items()
+            name: sa.case((is_current, _new(name)), else_=documents.c[name])
+            for name in ("sha256", "object_key", "bytes")
         },
-        "fetch": sa.and_(documents.c.fetch, again),
+        "fetch": sa.and_(documents.c.fetch, ~is_current),
     }
 
 
-def _next_state(result: DocumentResult, again: sa.ColumnElement[bool]) -> dict[str, Any]:
-    if result.error is not None and result.transient:
-        tried = documents.c.attempts + 1
-        pause = TRANSIENT_DELAY_SECONDS * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not for secrets
-        return {
-            "state": sa.case(
-                (again | (tried < TRANSIENT_ATTEMPTS), DocumentState.PENDING),
-                else_=DocumentState.FAILED,
-            ),
-            "attempts": tried,
-            "not_before": now() + pause * sa.literal(1).bitwise_lshift(documents.c.attempts),
-        }
-    if result.asks is not None:
-        return {"state": DocumentState.INPUT}
-    if result.error is not None:
-        return {"state": sa.case((again, DocumentState.PENDING), else_=DocumentState.FAILED)}
-    if Stage.INDEXED in result.stages:
-        state = sa.case((again, DocumentState.PENDING), else_=DocumentState.INDEXED)
-        return {"state": state, "attempts": 0}
-    return {}
+def _next_state(end: _End, again: sa.ColumnElement[bool]) -> dict[str, Any]:
+    match end:
+        case _End.DELAYED:
+            tried = documents.c.attempts + 1
+            pause = sa.bindparam("pause", type_=sa.Double)
+            return {
+                "state": sa.case(
+                    (again | (tried < TRANSIENT_ATTEMPTS), DocumentState.PENDING),
+                    else_=DocumentState.FAILED,
+                ),
+                "attempts": tried,
+                "not_before": now() + pause * sa.literal(1).bitwise_lshift(documents.c.attempts),
+            }
+        case _End.ASKING:
+            return {"state": DocumentState.INPUT}
+        case _End.FAILED:
+            return {"state": sa.case((again, DocumentState.PENDING), else_=DocumentState.FAILED)}
+        case _End.INDEXED:
+            state = sa.case((again, DocumentState.PENDING), else_=DocumentState.INDEXED)
+            return {"state": state, "attempts": 0}
+        case _End.FURTHER:
+            return {}
 
 
 def _record_outcomes(

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from ingestion_pipeline.model.documents import Stage
 from ingestion_pipeline.registry import multiset
-from ingestion_pipeline.registry.database import insert_if_missing, now
+from ingestion_pipeline.registry.database import insert_all_missing, insert_into, now
 from ingestion_pipeline.registry.schema import document_stages, stage_versions
 
 
@@ -37,36 +37,40 @@ def record_stages(
     connection: sa.Connection, collection_key: str, finished: Mapping[str, FinishedStages]
 ) -> None:
     """Upsert the stages' fingerprints, by document, and the collection's data versions."""
-    before = _fingerprints(connection, sorted(finished))
-    for stage in Stage:
-        new = {
-            document_id: (one.version, one.stages[stage])
-            for document_id, one in finished.items()
-            if stage in one.stages
+    rows = [
+        {
+            "document_id": document_id,
+            "stage": stage,
+            "version": one.version,
+            "recipe": result.recipe,
+            "fingerprint": result.fingerprint,
         }
-        if not new:
-            continue
-        connection.execute(
-            document_stages.delete().where(
-                document_stages.c.document_id.in_(new), document_stages.c.stage == stage
-            )
-        )
-        connection.execute(
-            document_stages.insert().values(updated_at=now()),
-            [
-                {
-                    "document_id": document_id,
-                    "stage": stage,
-                    "version": version,
-                    "recipe": done.recipe,
-                    "fingerprint": done.fingerprint,
-                }
-                for document_id, (version, done) in new.items()
-            ],
-        )
-        old = {key: before[key, stage] for key in new if (key, stage) in before}
-        added = {key: done.fingerprint for key, (_, done) in new.items()}
-        _update_version(connection, collection_key, stage, removed=old, added=added)
+        for document_id, one in sorted(finished.items())
+        for stage, result in one.stages.items()
+    ]
+    if not rows:
+        return
+    before = _fingerprints(connection, sorted(finished))
+    insert = insert_into(connection, document_stages).values(updated_at=now())
+    connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=document_stages.primary_key,
+            set_={
+                name: insert.excluded[name]
+                for name in ("version", "recipe", "fingerprint", "updated_at")
+            },
+        ),
+        rows,
+    )
+    added: dict[Stage, dict[str, str]] = {}
+    for document_id, one in finished.items():
+        for stage, result in one.stages.items():
+            added.setdefault(stage, {})[document_id] = result.fingerprint
+    removed = {
+        stage: {key: before[key, stage] for key in new if (key, stage) in before}
+        for stage, new in added.items()
+    }
+    _update_versions(connection, collection_key, removed, added)
 
 
 def forget_stages(
@@ -82,10 +86,12 @@ def forget_stages(
             document_stages.c.document_id.in_(document_ids), document_stages.c.stage.in_(stages)
         )
     )
-    for stage in stages:
-        removed = {key: found for (key, of), found in before.items() if of is stage}
-        if removed:
-            _update_version(connection, collection_key, stage, removed=removed, added={})
+    removed: dict[Stage, dict[str, str]] = {}
+    for (document_id, stage), fingerprint in before.items():
+        if stage in stages:
+            removed.setdefault(stage, {})[document_id] = fingerprint
+    if removed:
+        _update_versions(connection, collection_key, removed, {})
 
 
 def _fingerprints(
@@ -99,33 +105,49 @@ def _fingerprints(
     return {(row.document_id, Stage(row.stage)): row.fingerprint for row in rows}
 
 
-def _update_version(
+def _update_versions(
     connection: sa.Connection,
     collection_key: str,
-    stage: Stage,
-    *,
-    removed: Mapping[str, str],
-    added: Mapping[str, str],
+    removed: Mapping[Stage, Mapping[str, str]],
+    added: Mapping[Stage, Mapping[str, str]],
 ) -> None:
-    mine = (stage_versions.c.collection_key == collection_key) & (stage_versions.c.stage == stage)
-    insert_if_missing(
+    """Take fingerprints of documents out of the collection's data versions, and put others in."""
+    stages = sorted({*removed, *added})
+    insert_all_missing(
         connection,
         stage_versions,
+        [{"stage": stage} for stage in stages],
         collection_key=collection_key,
-        stage=stage,
         multiset=multiset.EMPTY,
         documents=0,
         changed_at=now(),
     )
-    row = connection.execute(sa.select(stage_versions).where(mine).with_for_update()).one()
+    rows = connection.execute(
+        sa.select(stage_versions)
+        .where(
+            stage_versions.c.collection_key == collection_key, stage_versions.c.stage.in_(stages)
+        )
+        .order_by(stage_versions.c.stage)
+        .with_for_update()
+    ).all()
+    changed = []
+    for row in rows:
+        old, new = removed.get(row.stage, {}), added.get(row.stage, {})
+        changed.append(
+            {
+                "of": row.stage,
+                "multiset": multiset.replace(row.multiset, _members(old), _members(new)),
+                "documents": row.documents + len(new) - len(old),
+            }
+        )
     connection.execute(
         stage_versions.update()
-        .where(mine)
-        .values(
-            multiset=multiset.replace(row.multiset, _members(removed), _members(added)),
-            documents=row.documents + len(added) - len(removed),
-            changed_at=now(),
+        .where(
+            stage_versions.c.collection_key == collection_key,
+            stage_versions.c.stage == sa.bindparam("of"),
         )
+        .values(changed_at=now()),
+        changed,
     )
 
 

@@ -6,7 +6,7 @@ legal transitions (``transitions``), accepting in detail (``acceptance``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -58,14 +58,11 @@ class Tasks:
         Idempotent by task id. A task whose document needs no work ends at once, as does a
         reindex that selects nothing.
         """
-        updates: list[TaskUpdate] = []
         with self._database.write() as connection:
             ids = {new.document.document_id for new in new_tasks if new.document}
             lock_names(connection, ids)  # a document that is new has no row to lock yet
             lock_documents(connection, ids)
-            for new in new_tasks:
-                updates += accept(connection, new)
-        return updates
+            return accept(connection, new_tasks)
 
     def get(self, task_id: str) -> Task:
         """Return one task with its messages.
@@ -126,20 +123,24 @@ class Tasks:
 
         Progress never goes backwards.
         """
-        updates: list[TaskUpdate] = []
         with self._database.write() as connection:
+            running = _running(connection, claim_id, {document_id for document_id, *_ in lines})
+            reached: dict[str, float] = {}
+            updates: list[TaskUpdate] = []
             for document_id, stage, fraction, message in lines:
-                running = _tasks_of(connection, claim_id, document_id)
-                for task_id, progress in running:
-                    fraction_now = max(progress, fraction)
-                    connection.execute(
-                        tasks.update()
-                        .where(tasks.c.task_id == task_id, tasks.c.type == TaskType.INGEST)
-                        .values(progress=fraction_now)
-                    )
+                for task_id, before in running.get(document_id, ()):
+                    reached[task_id] = max(reached.get(task_id, before), fraction)
                     updates.append(
-                        TaskUpdate(task_id, TaskState.RUNNING, fraction_now, stage, message)
+                        TaskUpdate(task_id, TaskState.RUNNING, reached[task_id], stage, message)
                     )
+            if reached:
+                connection.execute(
+                    tasks.update().where(tasks.c.task_id == sa.bindparam("of")),
+                    [
+                        {"of": task_id, "progress": fraction}
+                        for task_id, fraction in sorted(reached.items())
+                    ],
+                )
             add_messages(connection, updates)
         return updates
 
@@ -344,20 +345,24 @@ def _let_go_on(connection: sa.Connection, task_id: str) -> list[str]:
     return list(ids)
 
 
-def _tasks_of(
-    connection: sa.Connection, claim_id: int, document_id: str
-) -> list[tuple[str, float]]:
+def _running(
+    connection: sa.Connection, claim_id: int, document_ids: Collection[str]
+) -> dict[str, list[tuple[str, float]]]:
+    """Return the ingest tasks that a claim works on, by document, and how far they are."""
+    found: dict[str, list[tuple[str, float]]] = {}
     query = (
-        sa.select(tasks.c.task_id, tasks.c.progress)
+        sa.select(task_documents.c.document_id, tasks.c.task_id, tasks.c.progress)
         .join(task_documents, task_documents.c.task_id == tasks.c.task_id)
         .where(
             task_documents.c.claim_id == claim_id,
-            task_documents.c.document_id == document_id,
             tasks.c.state.not_in(FINAL_STATES),
             tasks.c.type == TaskType.INGEST,
         )
     )
-    return [(row.task_id, row.progress) for row in connection.execute(query)]
+    for part in parts(sorted(document_ids)):
+        for row in connection.execute(query.where(task_documents.c.document_id.in_(part))):
+            found.setdefault(row.document_id, []).append((row.task_id, row.progress))
+    return found
 
 
 def _messages(connection: sa.Connection, task_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:

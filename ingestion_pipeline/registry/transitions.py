@@ -6,7 +6,7 @@ Belongs here: starting, asking, ending, and what each says. Does not belong here
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from ingestion_pipeline.errors import Ask, ErrorKind
 from ingestion_pipeline.model.documents import ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import Backend, TaskState, TaskType
 from ingestion_pipeline.registry.database import now
-from ingestion_pipeline.registry.documents import CHUNK
+from ingestion_pipeline.registry.documents import parts
 from ingestion_pipeline.registry.operations import log_ended_tasks
 from ingestion_pipeline.registry.schema import documents, task_documents, task_messages, tasks
 
@@ -34,6 +34,11 @@ LEGAL_SOURCES: dict[TaskState, tuple[TaskState, ...]] = {
 and nothing out of ``succeeded`` and ``canceled``.
 """
 
+NO_ERROR_OF_ITS_OWN = ErrorInfo(
+    kind=ErrorKind.UNAVAILABLE,
+    message="its documents wait for answers to other tasks: see `ingest tasks --state input`",
+)
+
 
 @dataclass(frozen=True)
 class TaskUpdate:
@@ -44,6 +49,16 @@ class TaskUpdate:
     progress: float
     stage: Stage | None
     message: str
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a task ends: an error is its last message."""
+
+    state: TaskState
+    message: str = ""
+    error: ErrorInfo | None = None
+    tokens: int = 0
 
 
 def start_tasks(
@@ -124,29 +139,23 @@ def end(
     error: ErrorInfo | None = None,
     tokens: int = 0,
 ) -> list[TaskUpdate]:
-    """End tasks, those from which it is legal; an error is their last message."""
-    values: dict[str, Any] = {
-        "finished_at": now(),
-        "tokens": tokens,
-        "question": None,
-        "deadline": None,
-    }
-    if state is TaskState.SUCCEEDED:
-        values["progress"] = 1.0
-    if error is not None:
-        values |= {"error_kind": error.kind, "error_message": error.message}
-        message = f"[ERROR] {error.kind}: {error.message}"
-    ended = _transition(connection, task_ids, state, **values)
-    updates = tell(connection, ended, message)
-    log_ended_tasks(connection, ended)
+    """End tasks alike; see ``end_each``."""
+    return end_each(connection, dict.fromkeys(task_ids, Ending(state, message, error, tokens)))
+
+
+def end_each(connection: sa.Connection, endings: Mapping[str, Ending]) -> list[TaskUpdate]:
+    """End tasks, those from which it is legal."""
+    updates: list[TaskUpdate] = []
+    for part in parts(list(endings)):
+        updates += _end(connection, {task_id: endings[task_id] for task_id in part})
     return updates
 
 
 def settle_tasks(connection: sa.Connection, task_ids: Sequence[str]) -> list[TaskUpdate]:
     """End those of the tasks whose documents are all done, and bring the others' progress up."""
     updates: list[TaskUpdate] = []
-    for start in range(0, len(task_ids), CHUNK):
-        updates += _settle(connection, task_ids[start : start + CHUNK])
+    for part in parts(task_ids):
+        updates += _settle(connection, part)
     return updates
 
 
@@ -155,8 +164,7 @@ def tell(
 ) -> list[TaskUpdate]:
     """Note a message on tasks and return it as what is to be told."""
     updates: list[TaskUpdate] = []
-    for start in range(0, len(task_ids), CHUNK):
-        part = task_ids[start : start + CHUNK]
+    for part in parts(task_ids):
         query = sa.select(tasks.c.task_id, tasks.c.state, tasks.c.progress).where(
             tasks.c.task_id.in_(part)
         )
@@ -176,6 +184,54 @@ def add_messages(connection: sa.Connection, updates: Sequence[TaskUpdate]) -> No
             task_messages.insert().values(at=now()),
             [{"task_id": update.task_id, "text": f"{at} {update.message}"} for update in updates],
         )
+
+
+def _end(connection: sa.Connection, endings: Mapping[str, Ending]) -> list[TaskUpdate]:
+    """End tasks with a few statements, however many they are and however each ends."""
+    before = {
+        row.task_id: row
+        for row in connection.execute(
+            sa.select(tasks.c.task_id, tasks.c.state, tasks.c.progress)
+            .where(tasks.c.task_id.in_(endings))
+            .order_by(tasks.c.task_id)
+            .with_for_update()
+        )
+    }
+    ended = {
+        task_id: ending
+        for task_id, ending in endings.items()
+        if task_id in before and before[task_id].state in LEGAL_SOURCES[ending.state]
+    }
+    if not ended:
+        return []
+    updates = []
+    rows = []
+    for task_id, ending in ended.items():
+        error, message = ending.error, ending.message
+        if error is not None:
+            message = f"[ERROR] {error.kind}: {error.message}"
+        is_success = ending.state is TaskState.SUCCEEDED
+        progress = 1.0 if is_success else before[task_id].progress
+        updates.append(TaskUpdate(task_id, ending.state, progress, None, message))
+        rows.append(
+            {
+                "ended": task_id,
+                "state": ending.state,
+                "progress": progress,
+                "tokens": ending.tokens,
+                "error_kind": error.kind if error else None,
+                "error_message": error.message if error else None,
+            }
+        )
+    connection.execute(
+        tasks.update()
+        .where(tasks.c.task_id == sa.bindparam("ended"))
+        .values(finished_at=now(), question=None, deadline=None),
+        rows,
+    )
+    add_messages(connection, updates)
+    log_ended_tasks(connection, list(ended))
+    return updates
 
 
 def _settle(connection: sa.Connection, task_ids: Sequence[str]) -> list[TaskUpdate]:
@@ -206,48 +262,52 @@ def _settle(connection: sa.Connection, task_ids: Sequence[str]) -> list[TaskUpda
         .where(task_documents.c.task_id.in_(task_ids))
         .group_by(task_documents.c.task_id, tasks.c.type)
     ).all()
-    updates = []
-    for row in counts:
-        if row.done < row.all:
-            progress = row.done / row.all
-            connection.execute(
-                tasks.update()
-                .where(tasks.c.task_id == row.task_id, tasks.c.progress < progress)
-                .values(progress=progress)
+    open_ = [row for row in counts if row.done < row.all]
+    if open_:
+        connection.execute(
+            tasks.update()
+            .where(
+                tasks.c.task_id == sa.bindparam("of"), tasks.c.progress < sa.bindparam("reached")
             )
-        elif row.canceled == row.all:
-            message = "Its documents were deleted meanwhile."
-            updates += end(connection, [row.task_id], TaskState.CANCELED, message)
-        elif row.failed + row.canceled == row.all:
-            error = _first_error(connection, row.task_id)
-            updates += end(connection, [row.task_id], TaskState.FAILED, error=error)
-        elif row.type == TaskType.DELETE:
-            message = f"Task done: {row.all} documents deleted."
-            updates += end(connection, [row.task_id], TaskState.SUCCEEDED, message)
-        else:
-            failures = f", {row.failed} of {row.all} documents failed" if row.failed else ""
-            message = f"Task done: {row.chunks or 0} chunks{failures}."
-            updates += end(
-                connection, [row.task_id], TaskState.SUCCEEDED, message, tokens=row.tokens or 0
-            )
-    return updates
+            .values(progress=sa.bindparam("reached")),
+            [{"of": row.task_id, "reached": row.done / row.all} for row in open_],
+        )
+    done = [row for row in counts if row.done == row.all]
+    errors = _first_errors(connection, [row.task_id for row in done if row.failed])
+    return end_each(connection, {row.task_id: _ending(row, errors) for row in done})
 
 
-def _first_error(connection: sa.Connection, task_id: str) -> ErrorInfo:
-    row = connection.execute(
-        sa.select(documents.c.error_kind, documents.c.error_message)
-        .join(task_documents, task_documents.c.document_id == documents.c.document_id)
+def _ending(row: sa.Row[Any], errors: Mapping[str, ErrorInfo]) -> Ending:
+    """Say how a task ends whose documents are all done."""
+    if row.canceled == row.all:
+        return Ending(TaskState.CANCELED, "Its documents were deleted meanwhile.")
+    if row.failed + row.canceled == row.all:
+        return Ending(TaskState.FAILED, error=errors.get(row.task_id, NO_ERROR_OF_ITS_OWN))
+    if row.type == TaskType.DELETE:
+        return Ending(TaskState.SUCCEEDED, f"Task done: {row.all} documents deleted.")
+    failures = f", {row.failed} of {row.all} documents failed" if row.failed else ""
+    message = f"Task done: {row.chunks or 0} chunks{failures}."
+    return Ending(TaskState.SUCCEEDED, message, tokens=row.tokens or 0)
+
+
+def _first_errors(connection: sa.Connection, task_ids: Sequence[str]) -> dict[str, ErrorInfo]:
+    """Return of each task the error of that of its failed documents whose name comes first."""
+    found: dict[str, ErrorInfo] = {}
+    if not task_ids:
+        return found
+    query = (
+        sa.select(task_documents.c.task_id, documents.c.error_kind, documents.c.error_message)
+        .join(documents, documents.c.document_id == task_documents.c.document_id)
         .where(
-            task_documents.c.task_id == task_id,
+            task_documents.c.task_id.in_(task_ids),
             task_documents.c.outcome == TaskState.FAILED,
             documents.c.error_kind.is_not(None),
         )
         .order_by(documents.c.name)
-    ).first()
-    if row is None:
-        message = "its documents wait for answers to other tasks: see `ingest tasks --state input`"
-        return ErrorInfo(kind=ErrorKind.UNAVAILABLE, message=message)
-    return ErrorInfo(kind=row.error_kind, message=row.error_message)
+    )
+    for task_id, kind, message in connection.execute(query):
+        found.setdefault(task_id, ErrorInfo(kind=kind, message=message))
+    return found
 
 
 def _transition(
@@ -255,8 +315,7 @@ def _transition(
 ) -> list[str]:
     """Move tasks to a state, those from which it is legal; return which moved."""
     moved: list[str] = []
-    for start in range(0, len(task_ids), CHUNK):
-        part = task_ids[start : start + CHUNK]
+    for part in parts(task_ids):
         moved += connection.scalars(
             tasks.update()
             .where(tasks.c.task_id.in_(part), tasks.c.state.in_(LEGAL_SOURCES[to]))

@@ -6,13 +6,13 @@ wanted (``documents``) or when bytes are removed (``tasks.purge``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from ingestion_pipeline.model.documents import Stage
-from ingestion_pipeline.registry.database import insert_if_missing, now
+from ingestion_pipeline.registry.database import insert_all_missing, now
 from ingestion_pipeline.registry.schema import document_stages, document_versions
 
 
@@ -25,17 +25,12 @@ class Version:
     bytes: int | None
 
 
-def note_version(
-    connection: sa.Connection, document_id: str, sha256: str, object_key: str, size: int | None
-) -> None:
-    """Remember where the bytes of a version are."""
-    insert_if_missing(
+def note_versions(connection: sa.Connection, found: Iterable[tuple[str, Version]]) -> None:
+    """Remember where the bytes of versions of documents are."""
+    insert_all_missing(
         connection,
         document_versions,
-        document_id=document_id,
-        sha256=sha256,
-        object_key=object_key,
-        bytes=size,
+        [{"document_id": document_id, **vars(version)} for document_id, version in found],
         created_at=now(),
     )
 
