@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="at most so many questions")
     arguments = parser.parse_args()
     questions = read_questions(arguments.folder / "queries.jsonl")[: arguments.limit]
-    embedder = load_embedder(PACKAGED_MODEL, 16)
+    embedder = load_embedder(PACKAGED_MODEL)
     with tempfile.TemporaryDirectory() as state:
         index = CollectionIndex(state, "benchmark", embedder.fingerprint)
         for batch in documents(arguments.folder / "docs.jsonl", embedder):

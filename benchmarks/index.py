@@ -31,7 +31,7 @@ from ingestion_pipeline.indexing.schema import IndexedDocument
 from ingestion_pipeline.model.chunks import Chunk, chunk_id
 from ingestion_pipeline.model.search import SearchMode
 from ingestion_pipeline.retrieval import search
-from ingestion_pipeline.settings import PACKAGED_MODEL, Settings
+from ingestion_pipeline.settings import PACKAGED_MODEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -186,7 +186,7 @@ def ask(index: CollectionIndex, question: Question, mode: SearchMode) -> list:
 
 def embedding_ms() -> float:
     """Return the median time that the packaged model needs for a question."""
-    embedder = load_embedder(PACKAGED_MODEL, Settings().embedding_batch_size)
+    embedder = load_embedder(PACKAGED_MODEL)
     question = "How are chunks of a document found again after it was changed?"
     return statistics.median(
         [timed(lambda: embedder.encode([question], NoControl())) for _ in range(30)][10:]

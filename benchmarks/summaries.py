@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--split", default="dev")
     parser.add_argument("--max-tokens", type=int, nargs="+", default=[256])
     arguments = parser.parse_args()
-    embedder = load_embedder(PACKAGED_MODEL, 32)
+    embedder = load_embedder(PACKAGED_MODEL)
     tools = english(embedder)
     stories = list(read(arguments.data / f"{arguments.split}.jsonl", embedder, tools))
     print(f"{len(stories)} stories ({arguments.split}), {len(stories[0].references)} people each\n")

@@ -33,6 +33,7 @@ from ingestion_pipeline.tasks.services import Services
 
 if TYPE_CHECKING:
     from ingestion_pipeline.retrieval import Evaluation
+    from ingestion_pipeline.stages.foreseen import Estimate
     from ingestion_pipeline.streams.events import TaskEvent
     from ingestion_pipeline.tasks.work import WorkReport
 
@@ -107,10 +108,16 @@ class IngestionClient:
         tenant: str = DEFAULT_TENANT,
         priority: Priority = Priority.NORMAL,
         options: dict[str, object] | None = None,
+        pipeline: str | None = None,
     ) -> Task:
         """Accept one file or URL; durable when it returns, never blocks on the work."""
         batch = self.launch_tasks(
-            [source], collection=collection, tenant=tenant, priority=priority, options=options
+            [source],
+            collection=collection,
+            tenant=tenant,
+            priority=priority,
+            options=options,
+            pipeline=pipeline,
         )
         return self.get_task(batch.task_ids[0])
 
@@ -122,15 +129,18 @@ class IngestionClient:
         tenant: str = DEFAULT_TENANT,
         priority: Priority = Priority.NORMAL,
         options: dict[str, object] | None = None,
+        pipeline: str | None = None,
     ) -> Batch:
         """Accept files, folders and URLs as tasks with one batch id.
 
-        A collection that does not exist is created with the default configuration.
+        With ``pipeline`` the documents belong to it from now on, and are taken through it; with
+        ``standard`` they go the collection's own way again. A collection that does not exist is
+        created with the default configuration.
         """
         from ingestion_pipeline.tasks.submission import submit
 
         known, _ = self.services.registry.collections.ensure(CollectionName(tenant, collection))
-        submitted = submit(self.services, known, sources, priority, options or {})
+        submitted = submit(self.services, known, sources, priority, options or {}, pipeline)
         return Batch(submitted.batch_id, submitted.task_ids, self)
 
     def launch_and_await_task(
@@ -231,6 +241,49 @@ class IngestionClient:
         known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
         return self.get_task(submit_reindex(self.services, known, only))
 
+    def change_of_model(self, *, collection: str, tenant: str = DEFAULT_TENANT) -> str | None:
+        """Say how a change of the embedding model stands after a reindex; None without one.
+
+        A switch that is about to be made is waited for; what nobody else switches is switched.
+        """
+        from ingestion_pipeline.tasks.generations import conclude
+
+        return conclude(self.services, CollectionName(tenant, collection).key)
+
+    def roll_back(self, *, collection: str, tenant: str = DEFAULT_TENANT) -> tuple[str, bool]:
+        """Go back to the embedding model before; say how that went, and whether it is done.
+
+        If not, the kept index has to get what came since: see ``reindex``.
+
+        Raises:
+            PermanentError: of kind ``not_found`` if there is nothing to go back to.
+        """
+        from ingestion_pipeline.tasks.generations import prepare, roll_back
+
+        key = CollectionName(tenant, collection).key
+        return roll_back(self.services, key), prepare(self.services, key)[1] is None
+
+    def run_pipeline(
+        self,
+        pipeline: str,
+        document_ids: Sequence[str] = (),
+        *,
+        collection: str,
+        tenant: str = DEFAULT_TENANT,
+    ) -> Task:
+        """Give documents to a pipeline and take them through it; all of the collection by default.
+
+        Raises:
+            PermanentError: of kind ``not_found`` if there is no such pipeline.
+        """
+        from ingestion_pipeline.tasks.submission import submit_dataflow
+
+        known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
+        ids = document_ids or [
+            document.document_id for document in self.services.registry.documents.find(known.key)
+        ]
+        return self.get_task(submit_dataflow(self.services, known, pipeline, ids))
+
     def build(
         self,
         kind: TaskType,
@@ -244,6 +297,15 @@ class IngestionClient:
 
         known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
         return self.get_task(submit_build(self.services, known, kind, document_ids))
+
+    def estimate_graph(
+        self, *, collection: str, tenant: str = DEFAULT_TENANT, document_ids: Sequence[str] = ()
+    ) -> Estimate:
+        """Return what building the graph would read and ask a language model; nothing is begun."""
+        from ingestion_pipeline.tasks.graphs import estimate_graph
+
+        known = self.services.registry.collections.get(CollectionName(tenant, collection).key)
+        return estimate_graph(self.services, known, document_ids)
 
     def export_mind_map(
         self,
@@ -419,8 +481,11 @@ class IngestionClient:
         ):
             collection = self.services.registry.collections.get(key)
             run_id = f"in-process-{uuid.uuid4().hex[:12]}"
-            request = WorkRequest(run_id, Backend.IN_PROCESS, slice_seconds=slice_seconds)
-            reports.append(run(self.services, collection, request))
+            for pipeline in (None, *self.services.registry.documents.pipelines_waiting(key)):
+                request = WorkRequest(
+                    run_id, Backend.IN_PROCESS, pipeline=pipeline, slice_seconds=slice_seconds
+                )
+                reports.append(run(self.services, collection, request))
             wanted = {task.type for task in open_tasks if task.collection == collection.name.name}
             for kind in (kind for kind in BUILDS if kind in wanted):
                 with suppress(PermanentError):  # its tasks say so

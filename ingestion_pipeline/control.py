@@ -6,10 +6,13 @@ is written or where a cancellation comes from (``tasks``).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ingestion_pipeline.model.documents import Stage
+
+Item = TypeVar("Item")
 
 
 class Control(Protocol):
@@ -37,3 +40,10 @@ class NoControl:
 
     def progress(self, document_id: str, stage: Stage, fraction: float, message: str) -> None:
         """Tell nobody."""
+
+
+def watched(items: Iterable[Item], control: Control) -> Iterator[Item]:
+    """Yield items, asking before each whether to go on."""
+    for each in items:
+        control.check()
+        yield each

@@ -16,7 +16,7 @@ ARENAS = 2
 """Pools of memory that threads share; else glibc makes eight for each core."""
 LARGE_BYTES = 4 * 1024 * 1024
 """What is allocated at once from here on goes back as soon as it is freed. Left alone, glibc raises
-this with what it sees, and a model's batches then leave gaps that nothing else fits in."""
+this with what it sees, and what is freed then leaves gaps that nothing else fits in."""
 
 ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # Arrow's own keeps what it has freed

@@ -103,12 +103,23 @@ class EmbeddingPrecision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+class EmbeddingRuntime(StrEnum):
+    """The library that runs an embedding model."""
+
+    AUTO = "auto"
+    """What this machine is fastest with."""
+    OPENVINO = "openvino"
+    TORCH = "torch"
+
+
 class Settings(BaseSettings):
     """Everything that can be set from outside; see the table in the user guide."""
 
     model_config = SettingsConfigDict(env_prefix="INGEST_", env_ignore_empty=True, frozen=True)
 
     state_dir: Path = Path("data/state")
+    pipelines_dir: Path = Path("data/pipelines")
+    """Where people's pipelines are, a file each."""
     """Where the embedded defaults live; a relative path starts at the project's top level."""
     redis_url: str | None = None
     """Any Redis >= 6.2 or Valkey; None is the embedded server's socket under the state folder."""
@@ -146,8 +157,13 @@ class Settings(BaseSettings):
     """Most documents in one batch, so in one index commit."""
     doc_bulk_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
     """Most source bytes in one batch (a batch holds at least one document)."""
-    embedding_batch_size: Annotated[int, Field(ge=1)] = 16
-    """Texts per forward pass of the embedding model."""
+    embedding_batch_tokens: Annotated[int, Field(ge=1)] = 2048
+    """Most tokens per forward pass of the embedding model (at least one text), padding included."""
+    converted_models_dir: Path | None = None
+    """Where embedding models are kept that were converted for OpenVINO; None: in the state folder.
+    Installations on one machine may share it."""
+    embedding_runtime: EmbeddingRuntime = EmbeddingRuntime.AUTO
+    """The library it runs in."""
     embedding_precision: EmbeddingPrecision = EmbeddingPrecision.AUTO
     """The arithmetic it runs in."""
     max_concurrent_tasks: Annotated[int, Field(ge=1)] = 5
@@ -184,6 +200,8 @@ class Settings(BaseSettings):
     """After so many runs a worker replaces the process they ran in."""
     worker_process_memory_bytes: Annotated[int, Field(ge=256 * 1024 * 1024)] = 2 * 1024**3
     """A worker replaces a process that has taken up more, after its run."""
+    alert_webhook_url: SecretStr | None = None
+    """Where alerts are posted as JSON; None: they are in the log only."""
     log_format: LogFormat = LogFormat.TEXT
     """How lines in the log file look."""
     log_level: LogLevel = LogLevel.INFO
@@ -210,10 +228,17 @@ class Settings(BaseSettings):
             return tuple(Path(part) for part in value.split(os.pathsep) if part)
         return value
 
-    @field_validator("log_format", "log_level", "embedding_precision", mode="before")
+    @field_validator(
+        "log_format", "log_level", "embedding_runtime", "embedding_precision", mode="before"
+    )
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @cached_property
+    def pipelines(self) -> Path:
+        """The folder of pipelines; a relative one is resolved against the project."""
+        return (project_dir() / self.pipelines_dir).resolve()
 
     @cached_property
     def state(self) -> Path:

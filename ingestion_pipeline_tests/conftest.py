@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,11 +12,14 @@ import pytest
 import redis
 
 from ingestion_pipeline.parsing import ParserPool
-from ingestion_pipeline.settings import Settings
+from ingestion_pipeline.settings import Settings, project_dir
 from ingestion_pipeline.streams.connection import connect
 from ingestion_pipeline.streams.embedded import EmbeddedRedis
 from ingestion_pipeline_tests.fakes import FakeServices
 from ingestion_pipeline_tests.servers import BucketStore, bucket_store, postgres
+
+# Tests make many installations; that each converts the model for itself has tests of its own.
+os.environ["INGEST_CONVERTED_MODELS_DIR"] = str(project_dir() / ".venv" / "cache" / "models")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, cast
 
 from ingestion_pipeline.embedding import Tokenizer, model_folder
 from ingestion_pipeline.parsing import ParserPool
-from ingestion_pipeline.settings import PACKAGED_MODEL, Settings
+from ingestion_pipeline.settings import (
+    PACKAGED_MODEL,
+    EmbeddingPrecision,
+    EmbeddingRuntime,
+    Settings,
+)
 from ingestion_pipeline.stages.work import Tools
 from ingestion_pipeline.tasks.services import Services
 
@@ -38,6 +43,8 @@ class FakeEmbedder:
     dimension = 8
     max_tokens = 64
     languages: frozenset[str] | None = frozenset({"en"})
+    runtime = EmbeddingRuntime.TORCH
+    precision = EmbeddingPrecision.FLOAT32
 
     def __init__(self, fingerprint: str = "fake") -> None:
         self.name = fingerprint
@@ -52,7 +59,10 @@ class FakeEmbedder:
         if any(POISON in text for text in texts):
             raise ValueError("the model broke")
         self.encoded += texts
-        digests = [hashlib.sha256(text.encode("utf-8", "replace")).digest()[:8] for text in texts]
+        digests = [
+            hashlib.sha256(text.encode("utf-8", "replace")).digest()[: self.dimension]
+            for text in texts
+        ]
         vectors = np.array([list(digest) for digest in digests], dtype=np.float32) - 127.5
         vectors = vectors.reshape(len(texts), self.dimension)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -70,10 +80,13 @@ class FakeServices(Services):
         self.embedders: dict[str, FakeEmbedder] = {}
 
     @contextmanager
-    def tools(self, collection: Collection) -> Iterator[Tools]:
-        with super().tools(collection) as tools:
+    def tools(self, collection: Collection, pipeline: str | None = None) -> Iterator[Tools]:
+        with super().tools(collection, pipeline) as tools:
             yield replace(tools, parsers=self._shared_parsers or tools.parsers)
 
     def embedder(self, collection: Collection) -> Embedder:
-        name = collection.config.embedding_model or "fake"
+        name = collection.searched_model or self.configured_model(collection)
         return cast("Embedder", self.embedders.setdefault(name, FakeEmbedder(name)))
+
+    def configured_model(self, collection: Collection) -> str:
+        return collection.config.embedding_model or "fake"

@@ -21,14 +21,16 @@ PACKAGE = Path(ingestion_pipeline.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"settings", "model", "errors", "logs", "control", "children", "languages", "memory"},
+    {"settings", "model", "errors", "logs", "control", "children", "languages", "memory", "pages"},
     {"registry", "streams", "storage", "llm"},
     {"clustering", "summarising"},
     {"parsing", "chunking", "enrichment", "embedding", "indexing", "raptor", "graph"},
     {"retrieval", "stages"},
-    {"dataflow", "tasks"},
+    {"dataflow"},
+    {"tasks"},
     {"execution", "resources"},
-    {"client", "components", "defs"},
+    {"client", "defs"},
+    {"components"},
     {"definitions", "cli"},
 ]
 """From the bottom; a package imports only from layers below its own."""
@@ -53,6 +55,7 @@ HEAVY = {
     "markdown_it",
     "networkx",
     "numpy",
+    "openvino",
     "pandas",
     "pyarrow",
     "pypdfium2",

@@ -18,9 +18,9 @@ def main() -> None:
 
         from ingestion_pipeline.control import NoControl
         from ingestion_pipeline.embedding import load_embedder
-        from ingestion_pipeline.settings import PACKAGED_MODEL, Settings
+        from ingestion_pipeline.settings import PACKAGED_MODEL
 
-        embedder = load_embedder(PACKAGED_MODEL, Settings().embedding_batch_size)
+        embedder = load_embedder(PACKAGED_MODEL)
         embedder.encode(["warm"] * 4, NoControl())
         room = embedder.max_tokens - embedder.tokenizer.special_tokens_per_text
     with report.working():

@@ -19,6 +19,7 @@ from ingestion_pipeline.chunking.plan import ChunkPlan, Embed
 from ingestion_pipeline.chunking.qa import by_question
 from ingestion_pipeline.chunking.rows import by_row
 from ingestion_pipeline.chunking.semantic import semantic
+from ingestion_pipeline.chunking.structure import by_patterns
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import ChunkStrategy, ParserKind
 from ingestion_pipeline.model.elements import ParsedDocument
@@ -37,8 +38,9 @@ def cut(
     called for the strategy ``semantic`` only.
     """
     kind = KINDS[kind_of(document) if plan.kind is ParserKind.AUTO else plan.kind]
+    parts = by_patterns(placed(document), plan.levels) if plan.levels else placed(document)
     packer = Packer(
-        Layout(document.text, kind.restructure(placed(document))),
+        Layout(document.text, kind.restructure(parts)),
         Ruler(document.text, tokenizer),
         tokenizer,
         plan.max_tokens,
@@ -55,6 +57,7 @@ def cut(
         ChunkStrategy.SEMANTIC: partial(semantic, embed=embed),
         ChunkStrategy.ROWS: by_row,
         ChunkStrategy.QA: by_question,
+        ChunkStrategy.HIERARCHY: partial(sections.by_hierarchy, depth=plan.depth),
         ChunkStrategy.ONE: sections.one,
     }
     return chunks_of(strategies[plan.strategy](packer), packer, document_id)

@@ -30,7 +30,9 @@ class ChunkPlan:
     ``strategy`` None is what fits the kind. ``max_tokens`` caps each chunk, special tokens
     included. ``overlap`` is the most tokens that a chunk repeats from the end of the one before,
     within a section. A chunk always ends after one of the ``delimiters``. ``parent_tokens`` caps
-    the parents of the strategy ``parent_child``, whose chunks take at most half of that.
+    the parents of the strategy ``parent_child``, whose chunks take at most half of that. For the
+    strategy ``hierarchy``, ``levels`` are patterns of headings, highest first, and ``depth`` says
+    down to which level one begins a new chunk.
 
     Raises:
         PermanentError: of kind ``invalid_option``, for a cap or an overlap that cannot work.
@@ -42,6 +44,8 @@ class ChunkPlan:
     overlap: int = 0
     delimiters: tuple[str, ...] = ()
     parent_tokens: int = 1024
+    levels: tuple[tuple[str, ...], ...] = ()
+    depth: int = 2
 
     def __post_init__(self) -> None:
         if self.max_tokens < SMALLEST_CAP:

@@ -41,6 +41,19 @@ def by_section(packer: Packer) -> Iterator[Piece]:
     yield from _packed(packer.layout.sections(), packer)
 
 
+def by_hierarchy(packer: Packer, depth: int) -> Iterator[Piece]:
+    """Cut at headings down to a depth; what deeper ones head stays with what is above it."""
+    parts = packer.layout.parts
+    opened = 0
+    openings: list[int] = []
+    for index, part in enumerate(parts):
+        opens = part.is_title and len(part.element.heading_path) < depth
+        if opens and not (index > 0 and parts[index - 1].is_title):
+            opened = index
+        openings.append(opened)
+    yield from _packed(_runs(packer.layout, openings), packer)
+
+
 def by_page(packer: Packer) -> Iterator[Piece]:
     """Cut between pages; a document without pages is cut like a general one."""
     pages = [part.element.page for part in packer.layout.parts]

@@ -9,6 +9,7 @@ as it is, so that offsets keep their meaning. Does not belong here: cutting.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ingestion_pipeline.chunking.bullets import (
@@ -36,6 +37,19 @@ def unchanged(parts: Parts) -> Parts:
 
 
 # Headings
+
+
+def by_patterns(parts: Parts, levels: Sequence[Sequence[str]]) -> Parts:
+    """Take for headings the lines that match one of a level's patterns, the highest level first."""
+    compiled = [[re.compile(pattern) for pattern in patterns] for patterns in levels]
+
+    def find(line: str) -> Heading | None:
+        for rank, patterns in enumerate(compiled):
+            if any(pattern.match(line) for pattern in patterns):
+                return Heading(rank, len(line))
+        return None
+
+    return with_headings(parts, find)
 
 
 def numbered(parts: Parts) -> Parts:

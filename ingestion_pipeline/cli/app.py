@@ -11,13 +11,17 @@ from typing import NoReturn
 import typer
 
 from ingestion_pipeline.cli import (
+    backups,
     collections,
     demo,
     documents,
     knowledge,
+    metrics,
     operations,
     orders,
+    pipelines,
     search,
+    sources,
     submit,
     tasks,
 )
@@ -51,6 +55,8 @@ app.command("picture")(documents.picture)
 app.command("delete")(orders.delete)
 app.command("reindex")(documents.reindex)
 app.add_typer(collections.app, name="collections")
+app.add_typer(sources.app, name="sources")
+app.add_typer(pipelines.app, name="pipelines")
 app.command("build")(knowledge.build)
 app.command("export")(knowledge.export)
 app.add_typer(knowledge.graph, name="graph")
@@ -60,6 +66,9 @@ app.command("status")(operations.status)
 app.command("workers")(operations.workers)
 app.command("operations")(operations.operations)
 app.command("dead-letters")(operations.dead_letters)
+app.command("metrics")(metrics.metrics)
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
 
 
 @app.callback()

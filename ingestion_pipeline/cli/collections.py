@@ -1,8 +1,8 @@
-"""Commands about collections: list, show, create, configure, delete."""
+"""Commands about collections: list, show, create, configure, delete, rollback."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,10 +13,20 @@ from ingestion_pipeline.cli.common import (
     parse_assignments,
     show,
     table,
+    tell,
 )
-from ingestion_pipeline.cli.shapes import collection_json
+from ingestion_pipeline.cli.shapes import collection_json, generation_json
+from ingestion_pipeline.cli.waiting import (
+    TimeoutOption,
+    exit_unless_well,
+    say_who_works,
+    wait_for,
+)
 from ingestion_pipeline.client import IngestionClient
 from ingestion_pipeline.model.collections import Collection, CollectionConfig, CollectionName
+
+if TYPE_CHECKING:
+    from ingestion_pipeline.tasks.services import Services
 
 app = typer.Typer(help="Knowledge bases and their configuration.", no_args_is_help=True)
 
@@ -51,7 +61,8 @@ def show_(
 ) -> None:
     """Show a collection and its configuration."""
     key = CollectionName(tenant, collection).key
-    _show(IngestionClient().services.registry.collections.get(key), as_json)
+    services = IngestionClient().services
+    _show(services, services.registry.collections.get(key), as_json)
 
 
 @app.command("create")
@@ -63,8 +74,9 @@ def create(
 ) -> None:
     """Create a collection."""
     config = CollectionConfig().updated(parse_assignments(settings or []))
-    registry = IngestionClient().services.registry
-    _show(registry.collections.create(CollectionName(tenant, collection), config), as_json)
+    services = IngestionClient().services
+    name = CollectionName(tenant, collection)
+    _show(services, services.registry.collections.create(name, config), as_json)
 
 
 @app.command("configure")
@@ -74,11 +86,15 @@ def configure(
     tenant: TenantOption = TENANT,
     as_json: JsonOption = False,
 ) -> None:
-    """Change a collection's configuration; documents it makes stale wait for a reindex."""
+    """Change a collection's configuration; documents it makes stale wait for a reindex.
+
+    Searches go on with the embedding model before until a reindex with another one is complete.
+    """
+    from ingestion_pipeline.tasks.generations import configure as apply
+
     key = CollectionName(tenant, collection).key
-    registry = IngestionClient().services.registry
-    changes = parse_assignments(settings or [])
-    _show(registry.collections.configure(key, changes), as_json)
+    services = IngestionClient().services
+    _show(services, apply(services, key, parse_assignments(settings or [])), as_json)
 
 
 @app.command("delete")
@@ -93,12 +109,55 @@ def delete(
     show({"deleted": name.key}, as_json, lambda: typer.echo(f"deleted {name.key}"))
 
 
-def _show(collection: Collection, as_json: bool) -> None:
+@app.command("rollback")
+def rollback(
+    collection: NameArgument,
+    tenant: TenantOption = TENANT,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search with the embedding model before again, or give up a change that is under way.
+
+    What was added or edited since goes to the kept index first; what was deleted stays deleted.
+    """
+    client = IngestionClient()
+    said, done = client.roll_back(collection=collection, tenant=tenant)
+    if not done:
+        task = client.reindex(collection=collection, tenant=tenant)
+        if not task.state.final:
+            tell(f"{collection}: {said}")
+            say_who_works(client, task.task_id, wait=True)
+            (task,) = wait_for(client, [task.task_id], task.task_id, timeout)
+        said = client.change_of_model(collection=collection, tenant=tenant) or said
+        exit_unless_well([task])
+    key = CollectionName(tenant, collection).key
+    model = client.services.registry.collections.get(key).searched_model
+    show(
+        {"collection": collection, "tenant": tenant, "searched_model": model, "message": said},
+        as_json,
+        lambda: typer.echo(f"{collection}: {said}"),
+    )
+
+
+def _show(services: Services, collection: Collection, as_json: bool) -> None:
+    from ingestion_pipeline.tasks.generations import states
+
+    shape = collection_json(collection) | {
+        "generations": [generation_json(state) for state in states(services, collection.key)]
+    }
+
     def render() -> None:
-        for key, value in collection_json(collection).items():
-            if key != "config":
+        for key, value in shape.items():
+            if key not in ("config", "generations"):
                 typer.echo(f"{key:18} {value}")
         for key, value in collection.config.flat().items():
             typer.echo(f"  {key:24} {'(default)' if value is None else value}")
+        for each in shape["generations"]:
+            until = f", kept until {each['kept_until']}" if each["kept_until"] else ""
+            problem = f"; {each['problem']}" if each["problem"] else ""
+            typer.echo(
+                f"{each['state']:18} {each['model']}: {each['documents']} of "
+                f"{each['documents_searched']} documents{until}{problem}"
+            )
 
-    show(collection_json(collection), as_json, render)
+    show(shape, as_json, render)

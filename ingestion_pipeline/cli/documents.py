@@ -14,6 +14,7 @@ from ingestion_pipeline.cli.common import (
     TenantOption,
     show,
     table,
+    tell,
 )
 from ingestion_pipeline.cli.shapes import document_json, enrichment_json, task_json
 from ingestion_pipeline.cli.waiting import TimeoutOption, say_who_works, wait_for
@@ -111,6 +112,9 @@ def reindex(
         say_who_works(client, task.task_id, wait=True)
         (task,) = wait_for(client, [task.task_id], task.task_id, timeout)
     done = task
+    change = client.change_of_model(collection=collection, tenant=tenant)
+    if change:
+        tell(f"{collection}: {change}")
     show(task_json(done), as_json, lambda: typer.echo(done.messages[-1]))
     if done.state is not TaskState.SUCCEEDED:
         raise typer.Exit(1)

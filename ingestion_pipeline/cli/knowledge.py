@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -78,15 +80,37 @@ def build(
     collection: CollectionOption,
     tenant: TenantOption = TENANT,
     documents: DocumentsOption = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say what a graph would cost, and start nothing.")
+    ] = False,
     timeout: TimeoutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build summaries (raptor), the graph or a mind map of a collection, and wait for it."""
     client = IngestionClient()
+    if estimate:
+        _estimate(client, what, collection, tenant, documents or (), as_json=as_json)
+        return
     task = client.build(
         TYPES[what], collection=collection, tenant=tenant, document_ids=documents or ()
     )
     _wait(client, task, timeout, as_json=as_json)
+
+
+def _estimate(
+    client: IngestionClient,
+    what: Buildable,
+    collection: str,
+    tenant: str,
+    documents: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Tell what building a graph would cost."""
+    if what is not Buildable.GRAPH:
+        raise typer.BadParameter("only of a graph is it known before", param_hint="--estimate")
+    found = client.estimate_graph(collection=collection, tenant=tenant, document_ids=documents)
+    show(asdict(found), as_json, lambda: typer.echo(str(found)))
 
 
 def _wait(client: IngestionClient, task: Task, timeout: float | None, *, as_json: bool) -> None:

@@ -10,10 +10,12 @@ from ingestion_pipeline.model.documents import Document, ErrorInfo
 from ingestion_pipeline.model.enrichment import Enrichment
 from ingestion_pipeline.model.tasks import Task
 from ingestion_pipeline.registry.operations import Operation
+from ingestion_pipeline.registry.sources import SourceRecord
 from ingestion_pipeline.retrieval import Evaluation
 
 if TYPE_CHECKING:  # it imports redis, which not every command needs
     from ingestion_pipeline.streams.heartbeats import Heartbeat
+    from ingestion_pipeline.tasks.generations import State
 
 
 def iso(seconds: float | None) -> str | None:
@@ -66,9 +68,27 @@ def document_json(document: Document) -> dict[str, Any]:
         "pages": document.pages,
         "chunks": document.chunks,
         "tokens": document.tokens,
+        "pipeline": document.pipeline,
         "error": _error(document.error),
-        "stages": {stage.value: fingerprint for stage, fingerprint in document.stages.items()},
+        "stages": dict(document.stages),
         "updated_at": iso(document.updated_at),
+    }
+
+
+def source_json(source: SourceRecord) -> dict[str, Any]:
+    """Return a source and how it was last seen."""
+    name = CollectionName.from_key(source.collection_key)
+    return {
+        "source": source.name,
+        "kind": source.kind,
+        "address": source.address,
+        "collection": name.name,
+        "tenant": name.tenant,
+        "files": source.files,
+        "missing": source.missing,
+        "looked_at": iso(source.looked_at),
+        "complete_at": iso(source.complete_at),
+        "problem": source.problem,
     }
 
 
@@ -93,6 +113,20 @@ def collection_json(collection: Collection) -> dict[str, Any]:
         "tenant": collection.name.tenant,
         "config": collection.config.flat(),
         "created_at": iso(collection.created_at),
+        "searched_model": collection.searched_model,
+    }
+
+
+def generation_json(state: State) -> dict[str, Any]:
+    """Return how the index of another embedding model stands: being filled, or kept."""
+    generation = state.generation
+    return {
+        "model": generation.model,
+        "state": "filling" if generation.kept_until is None else "kept",
+        "documents": state.filled.documents,
+        "documents_searched": state.filled.published,
+        "kept_until": iso(generation.kept_until),
+        "problem": generation.problem,
     }
 
 

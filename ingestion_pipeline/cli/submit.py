@@ -37,6 +37,10 @@ def submit(
     option: Annotated[
         list[str] | None, typer.Option(help="Task option k=v, e.g. force=true.")
     ] = None,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(help="Take them through this pipeline; `standard` is the collection's way."),
+    ] = None,
     wait: WaitOption = False,
     timeout: TimeoutOption = None,
     profile: Annotated[
@@ -55,6 +59,7 @@ def submit(
         tenant=tenant,
         priority=priority,
         options=parse_assignments(option or []),
+        pipeline=pipeline,
     )
     backend = say_who_works(client, batch.batch_id, wait=wait or profile is not None)
     if profile:

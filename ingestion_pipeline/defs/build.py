@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from ingestion_pipeline.defs.ingest.assets import ingest
@@ -14,20 +16,17 @@ from ingestion_pipeline.defs.ingest.checks import (
     few_chunks_are_repeated,
     index_matches_registry,
 )
-from ingestion_pipeline.defs.intake.sensors import reconcile_sensor, task_stream_sensor
-from ingestion_pipeline.defs.knowledge.assets import graph, mind_map, raptor_summaries
-from ingestion_pipeline.defs.knowledge.checks import (
-    every_chunk_is_under_a_summary,
-    few_orphans,
-    graph_covers_every_document,
-    graph_is_current,
-    modularity_is_reasonable,
-    relations_have_evidence,
-    summaries_cite_existing_chunks,
-    tree_is_current,
+from ingestion_pipeline.defs.intake.sensors import (
+    PipelineJob,
+    reconcile_sensor,
+    task_stream_sensor,
 )
+from ingestion_pipeline.defs.knowledge.assets import graph, mind_map, raptor_summaries
+from ingestion_pipeline.defs.knowledge.automation import automation_sensor
+from ingestion_pipeline.defs.knowledge.checks import graph_checks, tree_checks
 from ingestion_pipeline.defs.knowledge.jobs import graph_job, mindmap_job, raptor_job
 from ingestion_pipeline.defs.knowledge.sensors import build_sensor
+from ingestion_pipeline.defs.operations.alerts import alert_sensor
 from ingestion_pipeline.defs.operations.jobs import ingest_job, reindex_job
 from ingestion_pipeline.defs.operations.maintenance import maintenance_job, purge_job
 from ingestion_pipeline.defs.operations.schedules import (
@@ -39,8 +38,15 @@ from ingestion_pipeline.execution.executor import beating_executor
 from ingestion_pipeline.resources.services import ServicesResource
 
 
-def build_defs(services: ServicesResource | None = None) -> dg.Definitions:
-    """Return all definitions, with the given resource or the one the settings describe."""
+def build_defs(
+    services: ServicesResource | None = None,
+    pipeline_jobs: Sequence[PipelineJob] = (),
+) -> dg.Definitions:
+    """Return all definitions, with the given resource or the one the settings describe.
+
+    ``pipeline_jobs`` are those that carry out the tasks of pipelines, defined elsewhere.
+    """
+    opened = services or ServicesResource()
     return dg.Definitions(
         assets=[ingest, raptor_summaries, graph, mind_map],
         asset_checks=[
@@ -51,14 +57,8 @@ def build_defs(services: ServicesResource | None = None) -> dg.Definitions:
             every_document_has_text,
             embedding_model_covers_languages,
             few_chunks_are_repeated,
-            every_chunk_is_under_a_summary,
-            summaries_cite_existing_chunks,
-            tree_is_current,
-            graph_covers_every_document,
-            relations_have_evidence,
-            few_orphans,
-            modularity_is_reasonable,
-            graph_is_current,
+            tree_checks,
+            graph_checks,
         ],
         jobs=[
             ingest_job,
@@ -69,8 +69,15 @@ def build_defs(services: ServicesResource | None = None) -> dg.Definitions:
             maintenance_job,
             purge_job,
         ],
-        sensors=[task_stream_sensor, build_sensor, reconcile_sensor, purge_sensor],
+        sensors=[
+            task_stream_sensor(pipeline_jobs),
+            build_sensor,
+            automation_sensor(opened),
+            reconcile_sensor,
+            purge_sensor,
+            alert_sensor,
+        ],
         schedules=[nightly_reindex_schedule, nightly_maintenance_schedule],
-        resources={"services": services or ServicesResource()},
+        resources={"services": opened},
         executor=beating_executor,
     )

@@ -25,7 +25,9 @@ class PermanentFailure(dg.Failure):
 
 
 @contextmanager
-def permanent_errors_fail_for_good(context: dg.AssetExecutionContext) -> Iterator[None]:
+def permanent_errors_fail_for_good(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+) -> Iterator[None]:
     """Turn permanent errors inside the block into failures that are not tried again."""
     try:
         yield

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,17 @@ _MODEL_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---", re.DOTALL)
 _LANGUAGES = re.compile(r"^language:(.*(?:\n[ \t]*-.*)*)", re.MULTILINE)
 _LANGUAGE_CODE = re.compile(r"(?<![\w-])[a-z]{2,3}(?![a-z])")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a runtime loads."""
+
+    name: str
+    folder: Path
+    fingerprint: str
+    pad_id: int
+    """The token that fills up the shorter texts of a batch."""
 
 
 def model_folder(name: str) -> Path:

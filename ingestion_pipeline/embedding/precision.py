@@ -1,6 +1,6 @@
 """Which arithmetic this machine runs a model fastest in, without changing what it finds.
 
-Belongs here: the choice. Does not belong here: running the model (``embedder``). A precision is no
+Belongs here: the choice. Does not belong here: running the model (``runtimes``). A precision is no
 part of a model's fingerprint: vectors of the two agree to a cosine of .9999, so that they may share
 an index.
 """
@@ -16,16 +16,19 @@ _MATRIX_UNIT = "amx_bf16"
 """Intel's matrix unit. Without one, bfloat16 is emulated, and slower than float32."""
 
 
-def chosen(wanted: EmbeddingPrecision) -> EmbeddingPrecision:
+def chosen(wanted: EmbeddingPrecision, *, on_graphics_card: bool = False) -> EmbeddingPrecision:
     """Return the precision to run in; ``auto`` is bfloat16 where the hardware multiplies in it."""
     if wanted is not EmbeddingPrecision.AUTO:
         return wanted
-    return EmbeddingPrecision.BFLOAT16 if _multiplies_bfloat16() else EmbeddingPrecision.FLOAT32
+    fast = _graphics_card_multiplies() if on_graphics_card else _processor_multiplies()
+    return EmbeddingPrecision.BFLOAT16 if fast else EmbeddingPrecision.FLOAT32
 
 
-def _multiplies_bfloat16() -> bool:
+def _graphics_card_multiplies() -> bool:
     import torch
 
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def _processor_multiplies() -> bool:
     return _CPU_INFO.is_file() and _MATRIX_UNIT in _CPU_INFO.read_text().split()

@@ -11,8 +11,13 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PIECE = re.compile(r"(?s).{1,2000}[^ \t\n\r]{0,2000}")
@@ -47,6 +52,7 @@ class Tokenizer:
             )
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
         self._backend = Backend.from_file(str(path))
+        self.pad_id: int = (self._backend.padding or {}).get("pad_id", 0)
         self._backend.no_truncation()
         self._backend.no_padding()
 
@@ -66,6 +72,22 @@ class Tokenizer:
             batch = [without_surrogates(text) for text in texts[first : first + _PIECES_AT_ONCE]]
             counts += map(len, self._backend.encode_batch_fast(batch))
         return counts
+
+    def ids(self, texts: Sequence[str], most: int) -> list[NDArray[np.int64]]:
+        """Return what the model reads of each text: its tokens, special ones included.
+
+        Of longer texts that is the beginning, so that there are ``most``.
+        """
+        import numpy as np
+
+        room = most - self.special_tokens_per_text
+        ids = []
+        for first in range(0, len(texts), _PIECES_AT_ONCE):
+            batch = [without_surrogates(text) for text in texts[first : first + _PIECES_AT_ONCE]]
+            for encoding in self._backend.encode_batch_fast(batch, add_special_tokens=False):
+                encoding.truncate(room)
+                ids.append(np.array(self._backend.post_process(encoding).ids, dtype=np.int64))
+        return ids
 
     def token_starts(self, text: str) -> Iterator[int]:
         """Yield the offset of the first character of each token, special tokens left out.

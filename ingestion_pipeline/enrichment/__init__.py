@@ -8,6 +8,7 @@ connection to a model (``llm``), and how the results are stored or searched.
 from __future__ import annotations
 
 from ingestion_pipeline.enrichment.enrich import enrich
+from ingestion_pipeline.enrichment.extraction import extract
 from ingestion_pipeline.enrichment.keywords import keywords
 from ingestion_pipeline.enrichment.tags import TagModel
 from ingestion_pipeline.enrichment.toc import contents
@@ -20,5 +21,6 @@ __all__ = [
     "TocEntry",
     "contents",
     "enrich",
+    "extract",
     "keywords",
 ]

@@ -71,14 +71,14 @@ def enrich(
     if llm is None:
         return result
 
-    model = _Model(llm, control)
+    model = Model(llm, control)
     jobs = [
         partial(_asked_chunk, chunk, each, by_statistics, config, tags, model)
         for chunk, each, by_statistics in zip(chunks, found, made, strict=True)
     ]
     return replace(  # in this order: what was spent and what failed is known at the end
         result,
-        chunks=tuple(_side_by_side(jobs, model.threads)),
+        chunks=tuple(side_by_side(jobs, model.threads)),
         metadata=_asked_metadata(chunks, config.metadata or {}, model),
         toc=_asked_contents(chunks, model) if config.toc and not result.toc else result.toc,
         tokens=model.tokens,
@@ -102,7 +102,7 @@ def _chosen(
     )
 
 
-class _Model:
+class Model:
     """The language model as one document uses it, from many threads.
 
     It is given up for the rest of the document once it is out of reach or the budget is spent, or
@@ -161,7 +161,7 @@ def _asked_chunk(
     made: ChunkEnrichment,
     config: EnrichmentConfig,
     tags: TagModel | None,
-    model: _Model,
+    model: Model,
 ) -> ChunkEnrichment:
     """Return what is made of a chunk, with what the model adds to it or knows better."""
     words, questions, chosen = made.keywords, made.questions, made.tags
@@ -175,19 +175,19 @@ def _asked_chunk(
     return ChunkEnrichment(words, questions, chosen)
 
 
-def _asked_metadata(chunks: Sequence[Chunk], schema: Mapping[str, str], model: _Model) -> Metadata:
+def _asked_metadata(chunks: Sequence[Chunk], schema: Mapping[str, str], model: Model) -> Metadata:
     questions = [
         partial(model.ask, partial(asked_metadata, passage, schema))
         for passage in (passages(chunks) if schema else ())
     ]
-    return merged(list(chain.from_iterable(_side_by_side(questions, model.threads))))
+    return merged(list(chain.from_iterable(side_by_side(questions, model.threads))))
 
 
-def _asked_contents(chunks: Sequence[Chunk], model: _Model) -> tuple[TocEntry, ...]:
+def _asked_contents(chunks: Sequence[Chunk], model: Model) -> tuple[TocEntry, ...]:
     if len(chunks) < _FEWEST_CHUNKS:
         return ()
     questions = [partial(model.ask, partial(asked_sections, batch)) for batch in batches(chunks)]
-    found = chain.from_iterable(_side_by_side(questions, model.threads))
+    found = chain.from_iterable(side_by_side(questions, model.threads))
     sections = list(found)[:MAX_ENTRIES]
     if not sections:
         return ()
@@ -196,7 +196,7 @@ def _asked_contents(chunks: Sequence[Chunk], model: _Model) -> tuple[TocEntry, .
     return outlined(sections, levels, chunks)
 
 
-def _side_by_side(jobs: Sequence[Callable[[], T]], threads: int) -> list[T]:
+def side_by_side(jobs: Sequence[Callable[[], T]], threads: int) -> list[T]:
     """Return what the jobs return, in their order; the first that is stopped stops them all."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="enrich")
     try:

@@ -23,6 +23,10 @@ BUILD_JOBS = {
     TaskType.MINDMAP: "mindmap_job",
 }
 """The jobs that build something of a collection as a whole; see ``defs.knowledge``."""
+PIPELINE_TAG = "ingestion/pipeline"
+"""Of a run: the pipeline whose documents it takes."""
+PIPELINE_ASSETS = "dataflow"
+"""The group of the assets of pipelines, and the first part of their keys; see ``defs.dataflow``."""
 OFFER_TAG = "ingestion/offer"
 """Of a run that was offered to workers: under which number."""
 

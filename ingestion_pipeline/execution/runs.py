@@ -22,7 +22,13 @@ from dagster._core.storage.tags import (
     WILL_RETRY_TAG,
 )
 
-from ingestion_pipeline.execution.queues import BUILD_JOBS, LAUNCHER_TAG, Launcher
+from ingestion_pipeline.execution.queues import (
+    BUILD_JOBS,
+    LAUNCHER_TAG,
+    PIPELINE_ASSETS,
+    PIPELINE_TAG,
+    Launcher,
+)
 from ingestion_pipeline.model.tasks import TaskType
 from ingestion_pipeline.tasks.reconciliation import Standing
 
@@ -105,13 +111,15 @@ def stopped_by_person(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 def runs_by_collection(
     instance: dg.DagsterInstance, live_runs: Mapping[str, AbstractSet[str]]
-) -> Counter[str]:
+) -> Counter[tuple[str, str | None]]:
     """Count the runs that each collection has for its documents, queued ones included.
+
+    By its key and the pipeline whose documents a run takes, if it is for one.
 
     A started run that holds no lease any more does not count after a while: its process may be
     gone without Dagster having noticed, and must not keep its collection waiting.
     """
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, str | None]] = Counter()
     records = instance.get_run_records(dg.RunsFilter(statuses=[*PENDING, *ACTIVE]))
     for record in records:
         key = record.dagster_run.tags.get(PARTITION_NAME_TAG)
@@ -120,8 +128,15 @@ def runs_by_collection(
         is_pending = record.dagster_run.status in PENDING
         is_new = time.time() - (record.start_time or time.time()) < GRACE_SECONDS
         holds_lease = record.dagster_run.run_id in live_runs.get(key, ())
-        counts[key] += is_pending or is_new or holds_lease
+        counts[key, _pipeline_of(record.dagster_run)] += is_pending or is_new or holds_lease
     return counts
+
+
+def _pipeline_of(run: dg.DagsterRun) -> str | None:
+    """Return the pipeline whose documents a run takes; one from the web page has its asset only."""
+    selected = (key.path for key in run.asset_selection or ())
+    of_assets = (path[1] for path in selected if path[0] == PIPELINE_ASSETS)
+    return run.tags.get(PIPELINE_TAG) or next(of_assets, None)
 
 
 def builds_under_way(instance: dg.DagsterInstance) -> set[tuple[str, TaskType]]:

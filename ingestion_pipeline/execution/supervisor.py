@@ -32,6 +32,7 @@ from ingestion_pipeline.execution.instance import open_instance
 from ingestion_pipeline.execution.queues import Queue
 from ingestion_pipeline.execution.runs import daemon_is_alive, fail_lost_runs
 from ingestion_pipeline.execution.workers import live_workers
+from ingestion_pipeline.registry.registry import open_registry
 from ingestion_pipeline.settings import Settings, child_environment, project_dir
 from ingestion_pipeline.streams.connection import shown_url
 from ingestion_pipeline.streams.embedded import EmbeddedRedis
@@ -130,8 +131,8 @@ def services(
     """Start everything, yield when it serves, and stop everything when the block is left.
 
     Raises:
-        PermanentError: of kind ``unavailable`` when services already run on this state folder, or
-            the port is taken.
+        PermanentError: of kind ``unavailable`` when services already run on this state folder, the
+            port is taken, or a newer version of this program wrote the registry.
         TransientError: when one of them does not come up, with the end of its log.
     """
     instance = open_instance()
@@ -142,6 +143,8 @@ def services(
             "was killed",
         )
     _require_free(port)
+    # Said here, once, not by each service in its log.
+    open_registry(settings.database_address).database.dispose()
     (settings.state / "logs").mkdir(parents=True, exist_ok=True)
     address = f"http://{HOST}:{port}"
     redis = EmbeddedRedis(settings.state) if settings.redis_url is None else None

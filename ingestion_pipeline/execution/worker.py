@@ -35,13 +35,14 @@ from dagster._cli.api import _execute_run_command_body
 from dagster._utils.interrupts import capture_interrupts
 
 import ingestion_pipeline
-from ingestion_pipeline.errors import IngestError
+from ingestion_pipeline.errors import IngestError, TransientError
 from ingestion_pipeline.execution.broker import EXECUTE_RUN, broker_url, configuration
 from ingestion_pipeline.execution.executor import beating
 from ingestion_pipeline.execution.instance import open_instance
 from ingestion_pipeline.execution.queues import Queue
 from ingestion_pipeline.execution.signals import heartbeats, run_signals
 from ingestion_pipeline.logs import Role, set_up_logging
+from ingestion_pipeline.registry.registry import open_registry
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.streams.heartbeats import Heartbeat
 from ingestion_pipeline.tasks.heart import own_address
@@ -69,9 +70,15 @@ def run_worker(queues: Sequence[Queue], concurrency: int) -> None:
 
     Starts anew, as the same process, when the code has changed; ends the process when it no longer
     gets messages, as whatever has started it can do something about that.
+
+    Raises:
+        PermanentError: of kind ``unavailable`` if a newer version of this program wrote the
+            registry.
     """
     settings = Settings()
     set_up_logging(settings, Role.WORKER)
+    with suppress(TransientError):  # a database that is away will be back
+        open_registry(settings.database_address).database.dispose()
     # It warns of pickled messages; these are JSON.
     warnings.filterwarnings("ignore", category=celery.platforms.SecurityWarning)
     code = newest_change()  # before it is imported: what changes meanwhile is noticed

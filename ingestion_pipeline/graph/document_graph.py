@@ -7,6 +7,7 @@ here: reading (``linguistic``, ``fallback``), and anything that other documents 
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,12 +15,13 @@ from itertools import chain
 from types import MappingProxyType
 
 from ingestion_pipeline.control import Control
-from ingestion_pipeline.graph import fallback, linguistic
+from ingestion_pipeline.graph import chinese, fallback, linguistic
 from ingestion_pipeline.graph.asked import Asking
 from ingestion_pipeline.graph.gazetteer import Gazetteer
 from ingestion_pipeline.graph.normal_form import normal_form, without_remark
 from ingestion_pipeline.graph.reading import Passage, Reader, Reading, Span
 from ingestion_pipeline.graph.terms import abbreviations, terms
+from ingestion_pipeline.languages import language_of
 from ingestion_pipeline.llm import ChatModel
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.graph import (
@@ -37,7 +39,12 @@ _AT_A_TIME = 64
 """Chunks of whole documents that are read in one go."""
 _ENGLISH = frozenset({"en", None})
 """What is too short to tell its language is read as English."""
-_GLEANINGS = MappingProxyType({ExtractionMethod.LIGHT: 0, ExtractionMethod.GENERAL: 1})
+_CHINESE = "zh"
+_HAN = re.compile(r"[\u3400-\u9fff]")
+GLEANINGS: Mapping[ExtractionMethod, int] = MappingProxyType(
+    {ExtractionMethod.LIGHT: 0, ExtractionMethod.GENERAL: 1}
+)
+"""How many times more a language model is asked about each passage, for what it missed."""
 _GENERATIONS = frozenset({"jr", "sr", "ii", "iii", "iv"})
 
 
@@ -73,9 +80,10 @@ def document_graphs(
 ) -> Iterator[DocumentGraph]:
     """Yield the graph of each document, in their order.
 
-    English is read with a parser if one is installed, the rest by its spelling. Several documents
-    are read in one go, which is faster; each graph depends on its own document only. With another
-    ``method`` and a language model, each passage is read by that as well.
+    English and Chinese are read with models of them where these are installed, passage by passage,
+    the rest by its spelling. Several documents are read in one go, which is faster; each graph
+    depends on its own document only. With another ``method`` and a language model, each passage is
+    read by that as well.
 
     Raises:
         StopWorkError: as ``control.check`` does, which is asked about twice a second.
@@ -97,17 +105,14 @@ def _graphs(
 ) -> Iterator[DocumentGraph]:
     pairs = [list(_abbreviations(material)) for material in materials]
     passages = [_passages(*each) for each in zip(materials, pairs, strict=True)]
-    readings: dict[int, list[Reading]] = {}
-    for reader, places in _by_reader(materials).items():
-        read = reader(chain.from_iterable(passages[place] for place in places), control)
-        for place in places:
-            readings[place] = [next(read) for _ in passages[place]]
+    readings = _readings(list(chain.from_iterable(passages)), control)
+    of_documents = [[next(readings) for _ in each] for each in passages]
     for place, material in enumerate(materials):
         if llm is None or method is ExtractionMethod.LINGUISTIC:
-            yield _graph(material, readings[place], pairs[place])
+            yield _graph(material, of_documents[place], pairs[place])
             continue
-        asking = Asking(llm, _GLEANINGS[method], control)
-        improved = asking.improved(passages[place], readings[place])
+        asking = Asking(llm, GLEANINGS[method], control)
+        improved = asking.improved(passages[place], of_documents[place])
         yield replace(
             _graph(material, improved, pairs[place]),
             method=method,
@@ -117,13 +122,39 @@ def _graphs(
         )
 
 
-def _by_reader(materials: Sequence[Material]) -> dict[Reader, list[int]]:
-    english = linguistic.installed()
+def _readings(passages: Sequence[Passage], control: Control) -> Iterator[Reading]:
+    """Yield the readings of passages in their order, those in one language read in one go."""
     places: dict[Reader, list[int]] = defaultdict(list)
-    for place, material in enumerate(materials):
-        parsed = english and material.language in _ENGLISH
-        places[linguistic.read_english if parsed else fallback.read_spelling].append(place)
-    return places
+    for place, passage in enumerate(passages):
+        places[_reader(passage)].append(place)
+    found: dict[int, Reading] = {}
+    for reader, own in places.items():
+        readings = reader((passages[place] for place in own), control)
+        found.update(zip(own, readings, strict=True))
+    for place in range(len(passages)):
+        yield found.pop(place)
+
+
+def has_model(language: str | None) -> bool:
+    """Whether a language is read with a model of it here, and not by its spelling."""
+    if language == _CHINESE:
+        return chinese.installed()
+    return language in _ENGLISH and linguistic.installed()
+
+
+def _reader(passage: Passage) -> Reader:
+    if not has_model(passage.language):
+        return fallback.read_spelling
+    return chinese.read_chinese if passage.language == _CHINESE else linguistic.read_english
+
+
+def _language(material: Material, text: str) -> str | None:
+    """Return the language of a chunk: that of its document, but for Chinese beside English."""
+    spoken = material.language
+    if (spoken in _ENGLISH and _HAN.search(text)) or spoken == _CHINESE:
+        own = language_of(text)
+        return own if own in {_CHINESE, "en"} else spoken
+    return spoken
 
 
 def _abbreviations(material: Material) -> Iterator[tuple[str, str]]:
@@ -151,7 +182,7 @@ def _passages(material: Material, pairs: Sequence[tuple[str, str]]) -> list[Pass
     return [
         Passage(
             chunk.text,
-            material.language,
+            _language(material, chunk.text),
             tuple(
                 chain(
                     _spans(names, chunk.text, EntityType.OTHER),
@@ -182,6 +213,7 @@ def _graph(
             one, other = reading.spans[each.subject].key, reading.spans[each.object].key
             stated[one, each.predicate, other, each.negated].append(first + each.sentence)
     keys = [(normal_form(short), normal_form(long)) for short, long in pairs]
+    keys += dict.fromkeys(chain.from_iterable(each.abbreviations for each in readings))
     own = terms(material.title, material.chunks)
     titled = own and own[0].kind is TermKind.TITLE
     title = normal_form(without_remark(own[0].text)) if titled else ""

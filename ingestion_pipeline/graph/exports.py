@@ -9,12 +9,8 @@ nothing else, whatever they look like.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
 import io
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -30,6 +26,7 @@ from ingestion_pipeline.model.graph import (
     Report,
 )
 from ingestion_pipeline.model.summaries import Citation
+from ingestion_pipeline.pages import filled, for_xml, one_line
 
 MOST_SHOWN = 300
 """Entities on a page, those of the highest rank; more are a thicket."""
@@ -39,10 +36,6 @@ _COMMON_PART = 4
 _PASSAGES_EACH = 5
 """Of an entity, that the page can show."""
 _EVIDENCE_EACH = 3
-_NO_SIGN = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What moves the cursor, breaks the line or turns its direction; and halves of signs."""
-_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 has no place for."""
 
 
 class GraphFormat(StrEnum):
@@ -103,13 +96,13 @@ def as_graphml(view: View) -> str:
     for each in view.graph.entities:
         graph.add_node(
             each.entity_id,
-            label=_xml(each.name),
+            label=for_xml(each.name),
             type=str(each.type),
-            aliases=_xml(" | ".join(each.aliases)),
+            aliases=for_xml(" | ".join(each.aliases)),
             mentions=each.mentions,
             rank=each.rank,
             community=community_of.get(each.entity_id, ""),
-            documents=_xml(" ".join(each.document_ids)),
+            documents=for_xml(" ".join(each.document_ids)),
         )
     for relation in view.graph.relations:
         graph.add_edge(
@@ -117,11 +110,11 @@ def as_graphml(view: View) -> str:
             relation.target,
             key=relation.relation_id,
             kind=str(relation.kind),
-            predicate=_xml(relation.predicate),
+            predicate=for_xml(relation.predicate),
             negated=relation.negated,
             weight=relation.weight,
             count=relation.count,
-            documents=_xml(" ".join(relation.document_ids)),
+            documents=for_xml(" ".join(relation.document_ids)),
         )
     written = io.BytesIO()
     nx.write_graphml_xml(graph, written, prettyprint=True)
@@ -135,13 +128,7 @@ def as_html(view: View) -> str:
     passages that name them, and the reports of the communities that they are in.
     """
     page = resources.files(__package__).joinpath("graph.html").read_text(encoding="utf-8")
-    data = json.dumps(_shown(view), separators=(",", ":"))
-    policy = [f"{element}-src {_hash(page, element)}" for element in ("script", "style")]
-    return (
-        page.replace("<!--policy-->", "; ".join(("default-src 'none'", *policy)))
-        .replace("<!--title-->", html.escape(_line(view.title)))
-        .replace("<!--data-->", data.replace("<", r"\u003c"))
-    )
+    return filled(page, view.title, _shown(view))
 
 
 def _shown(view: View) -> dict[str, Any]:
@@ -157,7 +144,7 @@ def _shown(view: View) -> dict[str, Any]:
         each for each in view.graph.relations if each.source in places and each.target in places
     ]
     return {
-        "title": _line(view.title),
+        "title": one_line(view.title),
         "of": [len(view.graph.entities), len(view.graph.relations)],
         "entities": [
             _entity(each, groups.get(community_of.get(each.entity_id, ""), -1), view)
@@ -176,13 +163,13 @@ def _centrality(entity: Entity) -> tuple[float, str]:
 def _entity(entity: Entity, community: int, view: View) -> dict[str, Any]:
     known = [each for each in entity.chunk_ids if each in view.texts]
     return {
-        "name": _line(entity.name),
+        "name": one_line(entity.name),
         "type": str(entity.type),
-        "aliases": [_line(each) for each in entity.aliases if each != entity.name],
+        "aliases": [one_line(each) for each in entity.aliases if each != entity.name],
         "mentions": entity.mentions,
         "rank": entity.rank,
         "community": community,
-        "documents": [_line(view.documents.get(each, each)) for each in entity.document_ids],
+        "documents": [one_line(view.documents.get(each, each)) for each in entity.document_ids],
         "passages": [view.texts[each] for each in known[:_PASSAGES_EACH]],
     }
 
@@ -191,7 +178,7 @@ def _relation(relation: Relation, places: Mapping[str, int], view: View) -> dict
     quotes = [_quote(each, view.texts) for each in relation.evidence if each.chunk_id in view.texts]
     return {
         "ends": [places[relation.source], places[relation.target]],
-        "says": _line(relation.predicate) if relation.predicate else "",
+        "says": one_line(relation.predicate) if relation.predicate else "",
         "negated": relation.negated,
         "weight": relation.weight,
         "count": relation.count,
@@ -201,7 +188,7 @@ def _relation(relation: Relation, places: Mapping[str, int], view: View) -> dict
 
 def _report(report: Report) -> dict[str, Any]:
     return {
-        "title": _line(report.title),
+        "title": one_line(report.title),
         "text": report.text,
         "rating": report.rating,
         "documents": len(report.document_ids),
@@ -210,7 +197,7 @@ def _report(report: Report) -> dict[str, Any]:
 
 
 def _quote(citation: Citation, texts: Mapping[str, str]) -> str:
-    return _line(texts[citation.chunk_id][citation.start : citation.end])
+    return one_line(texts[citation.chunk_id][citation.start : citation.end])
 
 
 def _community_of(view: View) -> dict[str, str]:
@@ -221,19 +208,3 @@ def _community_of(view: View) -> dict[str, str]:
         if each.level == 0
         for entity in each.entity_ids
     }
-
-
-def _hash(page: str, element: str) -> str:
-    """Return what a content security policy knows an element of the page by."""
-    (content,) = re.findall(rf"<{element}>(.*?)</{element}>", page, re.DOTALL)
-    digest = hashlib.sha256(content.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def _line(text: str) -> str:
-    """Return a text as one line that can be written; one without any sign as an ellipsis."""
-    return " ".join(_NO_SIGN.sub(" ", text).split()) or "…"
-
-
-def _xml(text: str) -> str:
-    return _NO_XML.sub(" ", text)

@@ -46,10 +46,10 @@ def read_spelling(passages: Iterable[Passage], control: Control) -> Iterator[Rea
     """Yield the reading of each passage; nothing is stated in it."""
     for passage in passages:
         control.check()
-        sentences = tuple(_sentences(passage.text))
-        starts = {start for start, _ in sentences}
-        spans = disjoint([*passage.names, *_quoted(passage.text), *_runs(passage, starts)])
-        yield Reading(sentences, tuple(within(sentences, spans)))
+        bounds = tuple(sentences(passage.text))
+        starts = {start for start, _ in bounds}
+        spans = disjoint([*passage.names, *quoted(passage.text), *_runs(passage, starts)])
+        yield Reading(bounds, tuple(within(bounds, spans)))
 
 
 @cache
@@ -61,7 +61,8 @@ def _stop_words(language: str | None) -> AbstractSet[str]:
     return found
 
 
-def _sentences(text: str) -> Iterator[tuple[int, int]]:
+def sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where each sentence begins and ends."""
     borders = [0, *(border.end() for border in _BORDER.finditer(text)), len(text)]
     for start, end in pairwise(borders):
         stretch = text[start:end]
@@ -69,9 +70,10 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
             yield start + len(stretch) - len(stretch.lstrip()), start + len(stretch.rstrip())
 
 
-def _quoted(text: str) -> Iterator[Span]:
-    for quoted in _QUOTED.finditer(text):
-        start, end = quoted.span(quoted.lastindex or 0)
+def quoted(text: str) -> Iterator[Span]:
+    """Yield what stands in quotation marks for names."""
+    for found in _QUOTED.finditer(text):
+        start, end = found.span(found.lastindex or 0)
         if key := normal_form(text[start:end]):
             yield Span(start, end, EntityType.OTHER, key)
 

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 
 from ingestion_pipeline.graph.normal_form import (
     WORD_CHARACTER,
@@ -26,6 +27,7 @@ _TOKEN = re.compile(
 )
 _APOSTROPHE = re.compile(r"['’](?:s$)?|\.(?!\d)")  # noqa: RUF001
 _SENTENCE_END = re.compile(r"(?:^|[.!?:\n。！？])[\s\"'“‘(]*$")  # noqa: RUF001
+_BORDER = re.compile(r"[|•;。；]|\n\s*(?:\n|[-*#])")  # noqa: RUF001
 _LOOKED_BACK = 5
 _LONG = 5
 """Letters; a name with no word as long may be a turn of phrase."""
@@ -83,7 +85,8 @@ class Gazetteer:
             for length in sorted(lengths, reverse=True):
                 end = place + length
                 name = self._names.get(_key(forms[place:end])) if end <= len(forms) else None
-                if name and _written_so(name, tokens[place:end]):
+                found = tokens[place:end]
+                if name and _written_so(name, found) and not _parted(found):
                     yield Match(tokens[place].start(), _end(tokens[end - 1]), name.key)
                     reached = end
                     break
@@ -100,6 +103,13 @@ def _written_so(name: _Name, tokens: Sequence[re.Match[str]]) -> bool:
     start = tokens[0].start()
     before = tokens[0].string[max(0, start - _LOOKED_BACK) : start]
     return sum(name.capitals) != 1 or not _SENTENCE_END.search(before)
+
+
+def _parted(tokens: Sequence[re.Match[str]]) -> bool:
+    """Whether some of these words stand in different cells, lines of a list or paragraphs."""
+    return any(
+        _BORDER.search(one.string, one.end(), other.start()) for one, other in pairwise(tokens)
+    )
 
 
 def _words(name: str) -> tuple[str, ...]:

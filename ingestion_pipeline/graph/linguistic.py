@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from ingestion_pipeline.control import Control
 from ingestion_pipeline.graph.english import EMPTY_NOUNS, VAGUE_ADJECTIVES
-from ingestion_pipeline.graph.normal_form import normal_form, singular
-from ingestion_pipeline.graph.reading import Passage, Reading, Span, disjoint, within
+from ingestion_pipeline.graph.normal_form import bare, normal_form, singular
+from ingestion_pipeline.graph.reading import Passage, Reading, Span, disjoint, preferred, within
 from ingestion_pipeline.graph.statements import statements
 from ingestion_pipeline.model.graph import EntityType
 
@@ -125,7 +125,7 @@ def _reading(doc: Doc, passage: Passage) -> Reading:
     text = passage.text  # which spaCy would put together anew each time
     named = [span for entity in doc.ents if (span := _named(entity, text))]
     phrases = [span for phrase in doc.noun_chunks if (span := _phrase(phrase, text, named))]
-    named = _preferred(named, passage.names)
+    named = preferred(named, passage.names)
     spans = tuple(within(sentences, disjoint([*named, *phrases])))
     return Reading(tuple(sentences), spans, tuple(statements(doc, sentences, spans)))
 
@@ -135,18 +135,6 @@ def _bounds(tokens: Tokens) -> tuple[int, int] | None:
     start = tokens.start_char + len(text) - len(text.lstrip())
     end = tokens.start_char + len(text.rstrip())
     return (start, end) if start < end else None
-
-
-def _preferred(named: Sequence[Span], known: Sequence[Span]) -> list[Span]:
-    """Return both, a known name with the type that it has where it is recognised as well."""
-    types = {(span.start, span.end): span.type for span in named}
-    return [
-        *(
-            Span(span.start, span.end, types.get((span.start, span.end), span.type), span.key)
-            for span in known
-        ),
-        *named,
-    ]
 
 
 def _named(entity: Tokens, text: str) -> Span | None:
@@ -197,7 +185,7 @@ def _empty(token: Token) -> bool:
 
 
 def _span(tokens: Sequence[Token], text: str, kind: EntityType) -> Span | None:
-    start, end = tokens[0].idx, tokens[-1].idx + len(tokens[-1])
+    start, end = bare(text, tokens[0].idx, tokens[-1].idx + len(tokens[-1]))
     key = normal_form(text[start:end], kind)
     if kind is EntityType.CONCEPT and tokens[-1].tag_ in {"NNS", "NNPS"}:
         key = singular(key)

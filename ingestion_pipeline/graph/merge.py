@@ -14,8 +14,11 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, groupby, zip_longest
+from typing import TYPE_CHECKING
 
-from ingestion_pipeline.control import Control
+from ingestion_pipeline.control import Control, watched
+from ingestion_pipeline.graph.doubts import Judge
+from ingestion_pipeline.graph.homonyms import homonyms
 from ingestion_pipeline.graph.normal_form import normal_form, without_remark
 from ingestion_pipeline.graph.page_rank import page_ranks
 from ingestion_pipeline.graph.resolution import Name, renamed, resolved
@@ -33,6 +36,12 @@ from ingestion_pipeline.model.graph import (
     relation_id,
 )
 from ingestion_pipeline.model.summaries import Citation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
 
 EVIDENCE = 8
 """Sentences that a relation cites, at most."""
@@ -75,6 +84,8 @@ def merged(
     control: Control,
     corrections: Sequence[Correction] = (),
     *,
+    vectors: Mapping[str, Vector] | None = None,
+    judge: Judge | None = None,
     resolution: bool = True,
     types: Collection[EntityType] = (),
 ) -> KnowledgeGraph:
@@ -85,30 +96,32 @@ def merged(
         graphs: Of its documents, in any order, with their links (``linking.linked``).
         control: Asked several times a second.
         corrections: What persons said of names, in the order in which they did.
-        resolution: Whether different names are brought together by rules, too.
+        vectors: Of chunks, by their ids, unit length: what tells homonyms apart.
+        judge: Asked about names that no rule decides on.
+        resolution: Whether rules, too, bring different names together and tell equal ones apart.
         types: The only types of entities to keep; none named means all.
 
     Raises:
         StopWorkError: as ``control.check`` does.
     """
-    by_id = {
-        graph.document_id: renamed(graph, corrections)
-        for graph in sorted(graphs, key=lambda each: each.document_id)
-    }
+    ordered = sorted(graphs, key=lambda each: each.document_id)
+    by_id = renamed({graph.document_id: graph for graph in ordered}, corrections)
     control.check()
-    names = resolved(by_id, corrections, control, rules=resolution)
+    apart = list(homonyms(by_id, vectors or {}, control)) if resolution else []
+    by_id = renamed(by_id, apart)
+    names = resolved(by_id, corrections, control, apart, judge, rules=resolution)
     ids = {
-        name: entity_id(collection, kind, name.key) for name, kind in sorted(names.types.items())
+        name: entity_id(collection, kind, name.key)
+        for name, kind in watched(sorted(names.types.items()), control)
     }
     sources = {ids[name]: _Sources(name, kind) for name, kind in names.types.items()}
     found = {
         document_id: [ids[name] if name else None for name in each]
-        for document_id, each in names.names.items()
+        for document_id, each in watched(names.names.items(), control)
     }
-    for document_id, graph in by_id.items():
-        control.check()
+    for document_id, graph in watched(by_id.items(), control):
         _collect(graph, found[document_id], sources)
-    _entitle(by_id, found, sources)
+    _entitle(by_id, found, sources, control)
     kept = {
         key
         for key, each in sources.items()
@@ -119,13 +132,12 @@ def merged(
         for document_id, keys in found.items()
     }
     ties = _Ties()
-    for document_id, graph in by_id.items():
-        control.check()
+    for document_id, graph in watched(by_id.items(), control):
         ties.add(graph, entities_of[document_id], sources)
     relations = sorted(ties.relations(by_id, control), key=lambda each: each.relation_id)
-    entities = [_entity(key, sources[key]) for key in sorted(kept)]
-    control.check()
-    return KnowledgeGraph(tuple(_ranked(entities, relations)), tuple(relations), entities_of)
+    entities = [_entity(key, sources[key]) for key in watched(sorted(kept), control)]
+    ranked = tuple(_ranked(entities, relations, control))
+    return KnowledgeGraph(ranked, tuple(relations), entities_of)
 
 
 def _collect(
@@ -147,15 +159,16 @@ def _entitle(
     graphs: Mapping[str, DocumentGraph],
     found: Mapping[str, Sequence[str | None]],
     sources: Mapping[str, _Sources],
+    control: Control,
 ) -> None:
     """Note which documents bear the name of an entity, and which entities are explained."""
     by_key: dict[str, set[str]] = defaultdict(set)
-    for document_id, graph in graphs.items():
+    for document_id, graph in watched(graphs.items(), control):
         for key, entity in zip(found[document_id], graph.entities, strict=True):
             if key is not None:
                 by_key[entity.key].add(key)
                 by_key[sources[key].name.key].add(key)
-    for document_id, graph in graphs.items():
+    for document_id, graph in watched(graphs.items(), control):
         own = _own_names(graph, found[document_id])
         for term in graph.terms:
             surest, *others = _keys_of(term)
@@ -246,10 +259,9 @@ class _Ties:
         self, graphs: Mapping[str, DocumentGraph], control: Control
     ) -> Iterator[Relation]:
         """Yield the relations that the sentences added so far make."""
-        for (one, other), places in self._together.items():
+        for (one, other), places in watched(self._together.items(), control):
             yield self._relation(graphs, RelationKind.TOGETHER, (one, other, "", False), places)
-        control.check()
-        for stated, places in self._stated.items():
+        for stated, places in watched(self._stated.items(), control):
             yield self._relation(graphs, RelationKind.STATED, stated, sorted(set(places)))
 
     def _relation(
@@ -314,16 +326,19 @@ def _some(by_document: Sequence[Sequence[Citation]]) -> list[Citation]:
     return [each for turn in zip_longest(*few) for each in turn if each is not None][:EVIDENCE]
 
 
-def _ranked(entities: Sequence[Entity], relations: Sequence[Relation]) -> Iterator[Entity]:
+def _ranked(
+    entities: Sequence[Entity], relations: Sequence[Relation], control: Control
+) -> Iterator[Entity]:
     """Yield the entities with their ranks."""
     import numpy as np
 
     if not entities:
         return
     places = {entity.entity_id: place for place, entity in enumerate(entities)}
-    ends = [(places[each.source], places[each.target]) for each in relations]
+    ends = [(places[each.source], places[each.target]) for each in watched(relations, control)]
     edges = np.array(ends, dtype=np.int64).reshape(-1, 2)
     weights = np.array([each.weight for each in relations], dtype=np.float64)
+    control.check()
     ranks = page_ranks(edges, weights, len(entities))
-    for entity, rank in zip(entities, ranks.tolist(), strict=True):
+    for entity, rank in zip(watched(entities, control), ranks.tolist(), strict=True):
         yield replace(entity, rank=round(rank * len(entities), _DECIMALS))

@@ -22,8 +22,13 @@ _POSSESSIVE = re.compile(r"['’](?:s\b|(?=\s|$))")  # noqa: RUF001 - as it is p
 _WITHIN_WORDS = re.compile(r"(?<=\w)['’](?=\w)|(?<=\b[^\W\d])\.")  # noqa: RUF001
 """What stands in a word without parting it: ``O'Brien``, ``U.S.``."""
 _PART = re.compile(rf"(?=[&+#]*\w){WORD_CHARACTER}+(?:[.,]\d+)*")
-_REMARK = re.compile(r"\s*\([^()]*\)\s*$")
+_REMARK = re.compile(r"\s*\(([^()]*)\)\s*$")
+_LETTERS = re.compile(r"[^\W\d_]{3,}|[\u3400-\u9fff]+")
+_VERSIONS = frozenset({"copy", "draft", "final", "new", "old", "revised", "signed", "version"})
 _DIGITS = re.compile(r"\d+|\b[ivxlcdm]+\b")
+_BEHIND_NAMES = "|*>•·◦▪‣–—_`~[]<= \t\n"  # noqa: RUF001
+_BEFORE_NAMES = "#-" + _BEHIND_NAMES
+"""Bullets, borders of cells and marks of Markdown; "C#" and "A-" end otherwise."""
 _DETERMINERS = frozenset({"a", "an", "the"})
 _TITLES_OF_PEOPLE = "mr mrs ms miss dr prof professor sir dame madam rev hon"
 _LEGAL_FORMS = """
@@ -58,9 +63,27 @@ def normal_form(name: str, kind: EntityType = EntityType.OTHER) -> str:
     return key if any(map(str.isalnum, key)) else ""
 
 
+def bare(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return where a name begins and ends without the marks of lists and tables beside it.
+
+    Of several cells it is the last one; of nothing but marks nothing is left.
+    """
+    name = text[start:end].rstrip(_BEHIND_NAMES)
+    end = start + len(name)
+    name = name[name.rfind("|") + 1 :].lstrip(_BEFORE_NAMES)
+    return end - len(name), end
+
+
 def without_remark(title: str) -> str:
     """Return a title without the remark in brackets that tells it from others of that name."""
     return _REMARK.sub("", title) or title
+
+
+def remark(title: str) -> str:
+    """Return what a title says in brackets behind it, in small letters, unless it is a version."""
+    found = _REMARK.search(title)
+    words = _LETTERS.findall(found[1].casefold()) if found else []
+    return found[1].strip().casefold() if found and set(words) - _VERSIONS else ""
 
 
 def folded(key: str) -> str:

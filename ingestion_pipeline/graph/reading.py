@@ -48,12 +48,13 @@ class Passage:
 class Reading:
     """What a passage says; ``sentences`` (start, end) and ``spans`` are ascending and disjoint.
 
-    Every span lies within a sentence.
+    Every span lies within a sentence. ``abbreviations`` are pairs of keys, short and long.
     """
 
     sentences: tuple[tuple[int, int], ...]
     spans: tuple[Span, ...]
     statements: tuple[Statement, ...] = ()
+    abbreviations: tuple[tuple[str, str], ...] = ()
 
 
 class Reader(Protocol):
@@ -72,6 +73,18 @@ def disjoint(spans: Iterable[Span]) -> list[Span]:
             taken.update(range(span.start, span.end))
             chosen.append(span)
     return sorted(chosen, key=lambda each: each.start)
+
+
+def preferred(named: Sequence[Span], known: Sequence[Span]) -> list[Span]:
+    """Return both, a known name with the type that it has where it is recognised as well."""
+    types = {(span.start, span.end): span.type for span in named}
+    return [
+        *(
+            Span(span.start, span.end, types.get((span.start, span.end), span.type), span.key)
+            for span in known
+        ),
+        *named,
+    ]
 
 
 def within(sentences: Sequence[tuple[int, int]], spans: Iterable[Span]) -> Iterator[Span]:

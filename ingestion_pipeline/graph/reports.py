@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from ingestion_pipeline.control import Control, watched
 from ingestion_pipeline.model.graph import (
     Community,
     DocumentGraph,
@@ -156,6 +157,7 @@ def reports(
     write: Write,
     titles: Titles,
     recipe: str,
+    control: Control,
     previous: Iterable[Report] = (),
 ) -> list[Report]:
     """Return a report of each community, in their order; equal input has equal output.
@@ -167,17 +169,19 @@ def reports(
         write: Writes what is new.
         titles: Finds titles; these depend on siblings, and are found anew each time.
         recipe: Names how reports are written; with another one all are written again.
+        control: Asked several times a second.
         previous: The reports of builds before; what was written of equal material is not written
             again.
     """
-    gathered = _Gathered(graph, said)
-    materials = [gathered.material(each) for each in communities]
-    inputs = [_hash(recipe, each) for each in materials]
+    gathered = _Gathered(graph, said, control)
+    materials = [gathered.material(each) for each in watched(communities, control)]
+    inputs = [_hash(recipe, each) for each in watched(materials, control)]
     known: dict[str, Report | Written] = {each.inputs: each for each in previous}
     new = {key: each for key, each in zip(inputs, materials, strict=True) if key not in known}
     known |= zip(new, write(new.values()), strict=True)
     written = [known[key] for key in inputs]
     named = _titles(communities, materials, written, titles)
+    control.check()
     masses = [sum(gathered.entities[one].rank for one in each.entity_ids) for each in communities]
     most = max(masses, default=0.0) or 1.0
     return [
@@ -215,14 +219,14 @@ def quoted(material: Material, tools: TextTools) -> Written:
 class _Gathered:
     """What is known of the entities of a graph."""
 
-    def __init__(self, graph: KnowledgeGraph, said: Iterable[Sentence]) -> None:
+    def __init__(self, graph: KnowledgeGraph, said: Iterable[Sentence], control: Control) -> None:
         self.entities = {each.entity_id: each for each in graph.entities}
         self._names = {each.entity_id: each.name for each in graph.entities}
         self._relations: dict[str, list[Relation]] = defaultdict(list)
-        for relation in graph.relations:
+        for relation in watched(graph.relations, control):
             self._relations[relation.source].append(relation)
         self._sentences: dict[str, list[Sentence]] = defaultdict(list)
-        for sentence in sorted(said, key=_place):
+        for sentence in watched(sorted(said, key=_place), control):
             for each in sentence.entity_ids:
                 self._sentences[each].append(sentence)
 

@@ -16,11 +16,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import chain, combinations, product
+from itertools import chain, combinations, islice, product
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ingestion_pipeline.control import Control
+from ingestion_pipeline.control import Control, watched
+from ingestion_pipeline.graph.doubts import MOST_PAIRS, Doubt, Judge, alike
 from ingestion_pipeline.graph.normal_form import digits, folded, normal_form, singular
 from ingestion_pipeline.model.graph import (
     Correction,
@@ -38,6 +39,8 @@ _LEAST_SIDE = 1 / 3
 _FEWEST_DOCUMENTS = 2
 _SHORTEST_MISSPELLED = 5
 """Letters of a word; shorter ones differ in a letter by being different words."""
+_BESIDE = 5
+"""Names that tell somebody who is asked what a name stands for."""
 _LARGEST_BLOCK = 16
 """Names that differ in one letter of the same word; more is a pattern, not a mistake."""
 
@@ -98,6 +101,8 @@ def resolved(
     graphs: Mapping[str, DocumentGraph],
     corrections: Sequence[Correction],
     control: Control,
+    homonyms: Sequence[Homonym] = (),
+    judge: Judge | None = None,
     *,
     rules: bool = True,
 ) -> Resolved:
@@ -107,54 +112,105 @@ def resolved(
         graphs: By the ids of their documents.
         corrections: A person's word, which goes before every rule.
         control: Asked now and then.
+        homonyms: Names that were told apart by rules; ``graphs`` have them already.
+        judge: Asked about names that no rule decides on.
         rules: Whether anything but equal names and a person's word counts.
 
     Raises:
         StopWorkError: as ``control.check`` does.
     """
-    sides = _sides(graphs)
+    sides = _sides(graphs, control)
     own = {
         document_id: [
             Name(entity.key, sides[entity.key][_SIDES[entity.type]]) if entity.mentions else None
             for entity in graph.entities
         ]
-        for document_id, graph in sorted(graphs.items())
+        for document_id, graph in watched(sorted(graphs.items()), control)
     }
     uses: dict[Name, _Use] = defaultdict(_Use)
-    for document_id, names in own.items():
+    for document_id, names in watched(own.items(), control):
         for entity, name in zip(graphs[document_id].entities, names, strict=True):
             if name:
                 uses[name].documents.add(document_id)
                 uses[name].types[entity.type] += 1
-    control.check()
-    groups = _Groups(dict(sorted(uses.items())), corrections)
+    groups = _Groups(dict(sorted(uses.items())), corrections, homonyms)
     if rules:
-        for one, other in chain(_short_forms(graphs, groups), _retyped(groups.uses)):
+        for one, other in chain(
+            _short_forms(graphs, groups, control), _retyped(groups.uses, control)
+        ):
             groups.join(one, other)
-        control.check()
-        for one, other in _misspelled(groups.uses):
+        for one, other in _misspelled(groups.uses, control):
             groups.join(one, other)
-        control.check()
-    chosen = groups.chosen()
+    if judge is not None:
+        _judge(judge, graphs, groups, own, control)
+    chosen = groups.chosen(control)
     return Resolved(
         {
             document_id: [chosen[name] if name else None for name in names]
-            for document_id, names in own.items()
+            for document_id, names in watched(own.items(), control)
         },
-        {name: _type(uses[name].types) for name in set(chosen.values())},
+        {name: _type(uses[name].types) for name in watched(set(chosen.values()), control)},
     )
 
 
-def renamed(graph: DocumentGraph, corrections: Iterable[Correction]) -> DocumentGraph:
-    """Return a graph whose entities bear the other names that a person says they have in it."""
-    called = {
-        key: correction.called
-        for correction in corrections
-        if isinstance(correction, Homonym) and graph.document_id in correction.document_ids
-        for key in _keys(correction.name)
+def _judge(
+    judge: Judge,
+    graphs: Mapping[str, DocumentGraph],
+    groups: _Groups,
+    own: Mapping[str, Sequence[Name | None]],
+    control: Control,
+) -> None:
+    """Join the names that somebody who is asked about them says to be of one entity."""
+    pairs = list(islice(groups.doubtful(), MOST_PAIRS))
+    control.check()
+    described = {
+        name: _described(name, groups.uses[name], graphs, own) for name in sorted({*chain(*pairs)})
     }
-    if called.keys().isdisjoint(entity.key for entity in graph.entities):
-        return graph
+    doubts = [Doubt(described[one], described[other]) for one, other in pairs]
+    for (one, other), same in zip(pairs, judge.same(doubts), strict=True):
+        if same:
+            groups.join(one, other)
+
+
+def _described(
+    name: Name,
+    use: _Use,
+    graphs: Mapping[str, DocumentGraph],
+    own: Mapping[str, Sequence[Name | None]],
+) -> str:
+    """Return how a name is written, its type, and what stands beside it in its first document."""
+    document_id = min(use.documents)
+    graph = graphs[document_id]
+    [about, *_] = [
+        entity
+        for entity, each in zip(graph.entities, own[document_id], strict=True)
+        if each == name
+    ]
+    sentences = {mention.sentence for mention in about.mentions}
+    beside = [
+        entity.name
+        for entity in graph.entities
+        if entity is not about and any(each.sentence in sentences for each in entity.mentions)
+    ]
+    return f"{about.name} ({_type(use.types)}; beside {', '.join(beside[:_BESIDE]) or 'nothing'})"
+
+
+def renamed(
+    graphs: Mapping[str, DocumentGraph], corrections: Iterable[Correction]
+) -> dict[str, DocumentGraph]:
+    """Return graphs whose entities bear the other names that they are said to have in them."""
+    called: dict[str, dict[str, str]] = defaultdict(dict)
+    for correction in corrections:
+        if isinstance(correction, Homonym):
+            for document_id in correction.document_ids:
+                called[document_id] |= dict.fromkeys(_keys(correction.name), correction.called)
+    return {
+        document_id: _renamed(graph, called[document_id]) if document_id in called else graph
+        for document_id, graph in graphs.items()
+    }
+
+
+def _renamed(graph: DocumentGraph, called: Mapping[str, str]) -> DocumentGraph:
     return replace(
         graph,
         entities=tuple(
@@ -172,16 +228,18 @@ def _keys(name: str) -> set[str]:
     return found | {singular(normal_form(name, EntityType.CONCEPT))}
 
 
-def _sides(graphs: Mapping[str, DocumentGraph]) -> dict[str, Mapping[Side | None, Side]]:
+def _sides(
+    graphs: Mapping[str, DocumentGraph], control: Control
+) -> dict[str, Mapping[Side | None, Side]]:
     """Return for each key which side a mention of each side, or of none, is on."""
     counts = Counter(
         (entity.key, _SIDES[entity.type])
-        for graph in graphs.values()
+        for graph in watched(graphs.values(), control)
         for entity in graph.entities
         if entity.mentions
     )
     by_key: dict[str, dict[Side | None, int]] = defaultdict(dict)
-    for (key, side), count in counts.items():
+    for (key, side), count in watched(counts.items(), control):
         by_key[key][side] = count
     return {key: _settled(each) for key, each in by_key.items()}
 
@@ -205,7 +263,12 @@ def _type(types: Counter[EntityType]) -> EntityType:
 class _Groups:
     """Names that are of one entity, joined pair by pair where nothing is against it."""
 
-    def __init__(self, uses: Mapping[Name, _Use], corrections: Sequence[Correction]) -> None:
+    def __init__(
+        self,
+        uses: Mapping[Name, _Use],
+        corrections: Sequence[Correction],
+        homonyms: Sequence[Homonym],
+    ) -> None:
         self.uses = uses
         self.short: set[Name] = set()
         """Those that are short for another name of their group."""
@@ -214,16 +277,25 @@ class _Groups:
         for name in uses:
             self.by_key[name.key].append(name)
         self._apart: dict[Name, set[Name]] = defaultdict(set)
-        for correction in corrections:
-            for one, other in _pairs(correction, self.by_key):
-                self._apart[one].add(other)
-                self._apart[other].add(one)
+        self._keep_apart(corrections)
         for correction in corrections:
             if isinstance(correction, SameEntity):
                 both = (correction.one, correction.other)
                 names = sorted(set().union(*(_named(each, self.by_key) for each in both)))
                 for other in names[1:]:
                     self.join(names[0], other)
+        # After what persons say: that two homonyms are one all the same.
+        self._keep_apart(homonyms)
+
+    def _keep_apart(self, corrections: Sequence[Correction]) -> None:
+        for correction in corrections:
+            for one, other in _pairs(correction, self.by_key):
+                self._apart[one].add(other)
+                self._apart[other].add(one)
+
+    def apart(self, one: Name, other: Name) -> bool:
+        """Whether two names are known to be of different things."""
+        return other in self._apart.get(one, ())
 
     def join(self, one: Name, other: Name) -> None:
         """Make two groups one, unless some of their names are known to be of different things."""
@@ -238,10 +310,21 @@ class _Groups:
         for name in smaller:
             self._group[name] = larger
 
-    def chosen(self) -> dict[Name, Name]:
+    def doubtful(self) -> Iterator[tuple[Name, Name]]:
+        """Yield pairs of names that may be of one entity and are not joined, nor known apart."""
+        for side in (Side.PERSON, Side.NAME):
+            keys = {
+                name.key: len(use.documents) for name, use in self.uses.items() if name.side is side
+            }
+            for pair in alike(keys):
+                one, other = (Name(key, side) for key in pair)
+                if self._group[one] is not self._group[other] and not self.apart(one, other):
+                    yield one, other
+
+    def chosen(self, control: Control) -> dict[Name, Name]:
         """Return for each name the one that stands for its group: that of most documents."""
         best: dict[int, Name] = {}
-        for group in self._group.values():
+        for group in watched(self._group.values(), control):
             if id(group) not in best:
                 best[id(group)] = min(group, key=self._rank)
         return {name: best[id(group)] for name, group in self._group.items()}
@@ -269,11 +352,11 @@ def _named(name: str, by_key: Mapping[str, Sequence[Name]]) -> set[Name]:
 
 
 def _short_forms(
-    graphs: Mapping[str, DocumentGraph], groups: _Groups
+    graphs: Mapping[str, DocumentGraph], groups: _Groups, control: Control
 ) -> Iterator[tuple[Name, Name]]:
     """Yield names with what documents say they are short for, where these agree."""
     long_forms: dict[str, Counter[str]] = defaultdict(Counter)
-    for graph in graphs.values():
+    for graph in watched(graphs.values(), control):
         for short, long in {*graph.abbreviations, *_short_names(graph)}:
             long_forms[short][long] += 1
     for short, longs in sorted(long_forms.items()):
@@ -285,6 +368,8 @@ def _short_forms(
             continue
         fuller = [name for long in longs if _loosely(long) == best for name in groups.by_key[long]]
         shorter = groups.by_key[short]
+        if any(groups.apart(*pair) for pair in product(shorter, fuller)):
+            continue
         groups.short.update(shorter)
         for one, other in product(shorter, sorted(fuller)):
             if len(shorter) == 1 or one.side is other.side:
@@ -303,22 +388,22 @@ def _short_names(graph: DocumentGraph) -> Iterator[tuple[str, str]]:
             yield from ((key, entity.key) for key in keys - {entity.key} if " " in key)
 
 
-def _retyped(uses: Mapping[Name, _Use]) -> Iterator[tuple[Name, Name]]:
+def _retyped(uses: Mapping[Name, _Use], control: Control) -> Iterator[tuple[Name, Name]]:
     """Yield names that differ in accents, blanks or their number only.
 
     Names of one thing keep their number: "The Times" are not a time.
     """
     blocks: dict[tuple[str, Side], list[Name]] = defaultdict(list)
-    for name in uses:
+    for name in watched(uses, control):
         blocks[folded(name.key), name.side].append(name)
         if name.side is Side.CONCEPT or set(uses[name].types) == {EntityType.OTHER}:
             blocks[_loosely(name.key), Side.CONCEPT].append(name)
-    for block in blocks.values():
+    for block in watched(blocks.values(), control):
         names = sorted(set(block))
         yield from ((names[0], other) for other in names[1:])
 
 
-def _misspelled(uses: Mapping[Name, _Use]) -> Iterator[tuple[Name, Name]]:
+def _misspelled(uses: Mapping[Name, _Use], control: Control) -> Iterator[tuple[Name, Name]]:
     """Yield names of several words that differ in one letter of one word.
 
     That word must be of no other name, and no document may use both. Found by leaving out each
@@ -327,7 +412,7 @@ def _misspelled(uses: Mapping[Name, _Use]) -> Iterator[tuple[Name, Name]]:
     names = [name for name in uses if name.side is not Side.CONCEPT and " " in name.key]
     common = Counter(word for name in names for word in set(name.key.split()))
     blocks: dict[tuple[str, str, str], set[Name]] = defaultdict(set)
-    for name in names:
+    for name in watched(names, control):
         for before, word, after in _words(name.key):
             if len(word) >= _SHORTEST_MISSPELLED and not digits(word):
                 for place in range(len(word)):
@@ -335,7 +420,7 @@ def _misspelled(uses: Mapping[Name, _Use]) -> Iterator[tuple[Name, Name]]:
                 blocks[before, word, after].add(name)
     pairs = {
         pair
-        for block in blocks.values()
+        for block in watched(blocks.values(), control)
         if 1 < len(block) <= _LARGEST_BLOCK
         for pair in combinations(sorted(block), 2)
     }

@@ -10,6 +10,7 @@ Belongs here: from a parse to statements. Does not belong here: the parse (``lin
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.graph.reading import Span, Statement
@@ -22,6 +23,8 @@ _OBJECTS = frozenset({"dobj", "attr", "oprd", "dative"})
 _RELATIVE = frozenset({"WDT", "WP", "WP$"})
 _DENYING_VERBS = frozenset({"fail", "lack", "refuse", "deny", "cease"})
 _DENYING_WORDS = frozenset({"no", "not", "never", "neither", "nor", "n't", "without", "none"})
+_BORDER = "|"
+"""Between the cells of a table, which no grammar connects."""
 _HAVE = "have"
 _BE = "be"
 
@@ -35,12 +38,15 @@ def statements(
     """Yield the statements of a parsed text, each once a sentence."""
     owners = _owners(doc, spans)
     sentence_of = _sentences_of(sentences, spans)
+    cell_of = list(accumulate(token.text == _BORDER for token in doc))
     seen: set[Statement] = set()
     for token in doc:
         for subject, predicate, object_, negated in _found(token, owners):
             one, other = owners[subject.i], owners[object_.i]
             sentence = sentence_of[one]
             if one == other or sentence != sentence_of[other]:
+                continue
+            if cell_of[subject.i] != cell_of[object_.i]:
                 continue
             statement = Statement(sentence, one, predicate, other, negated)
             if statement not in seen:

@@ -493,6 +493,14 @@ def _drop_superseded(
             _drop(database, names)
 
 
+def replaced(database: LanceDBConnection, generation: str) -> list[str]:
+    """Return the tables of publications that are not, or not yet, the graph of a generation."""
+    manifest = _readable(database, generation)
+    named = set(_named(manifest).values()) if manifest is not None else set()
+    publications = _publications(database, generation).values()
+    return [name for names in publications for name in names if name not in named]
+
+
 def _age(publication: str) -> timedelta:
     began = int(publication[:_TIME_DIGITS], 16)
     return timedelta(milliseconds=time.time_ns() // 1_000_000 - began)

@@ -54,10 +54,9 @@ class CollectionIndex:
     """What readers query of one collection, for one embedding model.
 
     ``uri`` is a folder or ``s3://`` URI, ``table`` the collection's table name, ``fingerprint`` the
-    identity of the embedding model. Another fingerprint is another table: after a change of model,
-    only what was embedded again is found until the reindex ends; then ``drop_other_generations``.
-    ``turns`` is for an object store that several processes publish to. May be shared by threads,
-    and used after a fork.
+    identity of the embedding model. Another fingerprint is another table, a *generation*; which one
+    is searched, the registry says. ``turns`` is for an object store that several processes publish
+    to. May be shared by threads, and used after a fork.
     """
 
     def __init__(self, uri: str, table: str, fingerprint: str, turns: Turns = _at_once) -> None:
@@ -119,13 +118,14 @@ class CollectionIndex:
             graphs.maintain(self.database, self.name, thorough=thorough)
             return maintenance.maintain(self._open(), thorough=thorough)
 
-    def drop_other_generations(self) -> int:
-        """Drop the tables of other embedding models; return how many there were.
+    def drop_others(self, but: Collection[str] = ()) -> int:
+        """Drop the tables of other embedding models, but those named; return how many there were.
 
         To be called when every document of the collection is in this one.
         """
+        keep = (self.name, *but)
         names = tables_of(self.database, self.table)
-        return _drop(self.database, [name for name in names if not name.startswith(self.name)])
+        return _drop(self.database, [name for name in names if not name.startswith(keep)])
 
     @cached_property
     def database(self) -> LanceDBConnection:

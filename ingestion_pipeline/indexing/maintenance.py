@@ -14,6 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from ingestion_pipeline.indexing import pins
 from ingestion_pipeline.indexing.commits import committed
 
 if TYPE_CHECKING:
@@ -106,10 +107,12 @@ def latest(table: LanceTable) -> LanceTable:
 
 
 def _compact(table: LanceTable) -> None:
-    committed(
-        lambda: latest(table).optimize(cleanup_older_than=KEEP_VERSIONS),
-        f"compacting {table.name}",
-    )
+    pins.release_lapsed(table)
+    with pins.respected():
+        committed(
+            lambda: latest(table).optimize(cleanup_older_than=KEEP_VERSIONS),
+            f"compacting {table.name}",
+        )
 
 
 def create_missing_indexes(table: LanceTable) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from ingestion_pipeline.indexing.commits import committed
 from ingestion_pipeline.indexing.maintenance import latest
+from ingestion_pipeline.indexing.pins import require_unpinned
 
 if TYPE_CHECKING:
     from lancedb.table import LanceTable
@@ -51,8 +52,10 @@ def purge(
     they alone hold goes with the next pruning.
 
     Raises:
-        TransientError: of kind ``unavailable`` if other writers came first again and again.
+        TransientError: of kind ``unavailable`` if other writers came first again and again, or
+            while a backup reads the table.
     """
+    require_unpinned(table)
     what = f"purging {table.name}"
     unchanged = {column: column}
     committed(lambda: latest(table).update(EVERY_EIGHTH_ROW, values_sql=unchanged), what)

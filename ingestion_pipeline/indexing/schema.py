@@ -113,6 +113,11 @@ def is_generation(name: str) -> bool:
     return re.search(_GENERATION + "$", name) is not None
 
 
+def is_unfinished(name: str) -> bool:
+    """Whether a table is a generation that is being created, or was left so."""
+    return re.search(_GENERATION + r"\.[0-9a-f]{32}$", name) is not None
+
+
 def sql_string(value: str) -> str:
     """Return ``value`` as an SQL string literal; a quote is doubled, nothing else is special."""
     return "'" + value.replace("'", "''") + "'"

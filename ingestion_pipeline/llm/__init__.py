@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ingestion_pipeline.llm.answers import read_json
 from ingestion_pipeline.llm.cache import AnswerCache
-from ingestion_pipeline.llm.chat import Answer, ChatModel
+from ingestion_pipeline.llm.chat import Answer, ChatModel, Usage
 from ingestion_pipeline.llm.endpoint import Endpoint, Patience
 from ingestion_pipeline.llm.limits import Budget, BudgetSpentError, Slots
 
@@ -21,5 +21,6 @@ __all__ = [
     "Endpoint",
     "Patience",
     "Slots",
+    "Usage",
     "read_json",
 ]

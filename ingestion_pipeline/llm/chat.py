@@ -46,6 +46,23 @@ class Answer:
     cached: bool
 
 
+class Usage:
+    """What was asked through a model: questions to the endpoint, their tokens, kept answers."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.calls = 0
+        self.tokens = 0
+        self.cached = 0
+
+    def add(self, answer: Answer) -> None:
+        """Count an answer."""
+        with self._lock:
+            self.calls += not answer.cached
+            self.cached += answer.cached
+            self.tokens += answer.tokens
+
+
 class ChatModel:
     """A language model behind an OpenAI-compatible endpoint, for any number of threads.
 
@@ -71,6 +88,7 @@ class ChatModel:
         self._slots = slots
         self._cache = cache
         self._budget = budget
+        self._usage = Usage()
         self._transport = Transport(endpoint, patience or Patience())
         self._refused: set[str] = set()
         self._lock = threading.Lock()
@@ -85,10 +103,21 @@ class ChatModel:
         """How many requests can be under way at a time."""
         return self._slots.count
 
+    @property
+    def budget_left(self) -> int | None:
+        """Tokens that may still be spent; None if as many as one likes."""
+        return None if self._budget is None else self._budget.left
+
     def with_cache(self, cache: AnswerCache) -> ChatModel:
         """Return this model with another cache; what is learned of the endpoint is shared."""
         other = copy.copy(self)
         other._cache = cache  # noqa: SLF001 - of its own kind
+        return other
+
+    def metered(self, usage: Usage) -> ChatModel:
+        """Return this model, its answers counted; so are those of what ``with_cache`` returns."""
+        other = copy.copy(self)
+        other._usage = usage  # noqa: SLF001 - of its own kind
         return other
 
     def chat(
@@ -106,6 +135,31 @@ class ChatModel:
         A ``json_schema`` is sent to endpoints that obey one; read the answer with ``read_json``
         all the same.
         """
+        body = self._question(system, user, max_tokens, temperature, json_schema)
+        return self._completed(body, _most_tokens(body), control)
+
+    def foreseen(
+        self,
+        system: str,
+        user: str,
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        json_schema: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Return how many tokens a question may take, 0 if its answer is kept; ask nobody."""
+        body = self._question(system, user, max_tokens, temperature, json_schema)
+        key = _digest(self._endpoint.base_url, _CHAT, body)
+        return 0 if self._kept(key) is not None else _most_tokens(body)
+
+    def _question(
+        self,
+        system: str,
+        user: str,
+        max_tokens: int,
+        temperature: float,
+        json_schema: Mapping[str, Any] | None,
+    ) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self._endpoint.model,
             "messages": [
@@ -120,8 +174,7 @@ class ChatModel:
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "schema": json_schema, "strict": False},
             }
-        size = len(json.dumps(body["messages"], ensure_ascii=False).encode())
-        return self._completed(body, size // _BYTES_PER_TOKEN + max_tokens, control)
+        return body
 
     def describe(
         self,
@@ -193,8 +246,10 @@ class ChatModel:
         """Return the answer to a question, from the cache if it was asked before."""
         key = _digest(self._endpoint.base_url, _CHAT, body)
         if (kept := self._kept(key)) is not None:
+            self._usage.add(kept)
             return kept
         answer, tokens = self._asked_plainly(body, estimate, control)
+        self._usage.add(Answer("", tokens, cached=False))
         try:
             text = answer["choices"][0]["message"].get("content") or ""
         except (KeyError, IndexError, TypeError, AttributeError) as error:
@@ -244,6 +299,12 @@ class ChatModel:
         if self._cache is not None and text:
             self._cache.put(key, text)
         return text
+
+
+def _most_tokens(body: Mapping[str, Any]) -> int:
+    """Return how many tokens a question and its answer take at most, about."""
+    size = len(json.dumps(body["messages"], ensure_ascii=False).encode())
+    return size // _BYTES_PER_TOKEN + int(body["max_tokens"])
 
 
 def _digest(*parts: Any) -> str:

@@ -62,6 +62,8 @@ class ChunkStrategy(StrEnum):
     SEMANTIC = "semantic"
     ROWS = "rows"
     QA = "qa"
+    HIERARCHY = "hierarchy"
+    """What is under one heading, down to a depth, stays together."""
     ONE = "one"
 
 
@@ -132,6 +134,8 @@ class GraphConfig(BaseModel):
     """How entities and relations are found; the other two need the configured LLM."""
     resolution: bool = True
     """Whether different names of one entity are brought together."""
+    resolve_with_llm: bool = False
+    """Whether the configured LLM is asked about names that may be of one entity."""
     communities: bool = True
     """Whether communities of entities are found, and reports written of them."""
     entity_types: tuple[EntityType, ...] = ()
@@ -145,6 +149,22 @@ class MindMapConfig(BaseModel):
 
     enabled: bool = False
     """Whether they are drawn of themselves, when the collection changed and is quiet again."""
+
+
+class AlertsConfig(BaseModel):
+    """When somebody is told of failed documents; never by default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    failed_documents: Annotated[int, Field(ge=1)] | None = None
+    """From how many on."""
+    failed_share: Annotated[float, Field(gt=0, le=1)] | None = None
+    """From which share of the collection on."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a limit."""
+        return self.failed_documents is not None or self.failed_share is not None
 
 
 class CollectionConfig(BaseModel):
@@ -166,19 +186,29 @@ class CollectionConfig(BaseModel):
     """Texts after which a chunk always ends."""
     parent_tokens: Annotated[int, Field(ge=32, le=32768)] = 1024
     """Most tokens of a parent passage, for the strategy ``parent_child``."""
+    chunk_levels: tuple[tuple[Annotated[str, Field(min_length=1)], ...], ...] = ()
+    """Regular expressions of the lines that are headings, by level, highest first, for the strategy
+    ``hierarchy``; none: the headings that the parser found."""
+    chunk_depth: Annotated[int, Field(ge=1, le=6)] = 2
+    """Down to which level a heading begins a new chunk, for the strategy ``hierarchy``."""
     title_weight: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Share of the title's vector in each chunk's vector; 0 leaves the title out."""
     embedding_model: Annotated[str, Field(min_length=1)] | None = None
     """A name or folder that sentence-transformers loads; None is the configured default."""
+    rollback_days: Annotated[float, Field(ge=0, le=365)] = 7
+    """For how long the index of the embedding model before is kept."""
     max_parallel_runs: Annotated[int, Field(ge=1, le=64)] = 1
     """How many runs may share the backlog of this collection."""
     quiet_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300
     """For how long nothing must have changed before trees and maps are built."""
+    automation: bool = False
+    """Whether Dagster's automation conditions have them built, in place of ``quiet_seconds``."""
     enrichment: EnrichmentConfig = EnrichmentConfig()
     """Keys below it are written ``enrichment.keywords`` and so on."""
     raptor: RaptorConfig = RaptorConfig()
     graph: GraphConfig = GraphConfig()
     mindmap: MindMapConfig = MindMapConfig()
+    alerts: AlertsConfig = AlertsConfig()
 
     def flat(self) -> dict[str, Any]:
         """Return every option by its key, as people write it: ``enrichment.keywords``."""
@@ -210,11 +240,16 @@ class CollectionConfig(BaseModel):
             ) from error
 
 
+def options_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Return options that may stand in their groups, by their keys: ``enrichment.keywords``."""
+    return _flat(values, CollectionConfig)
+
+
 def _flat(values: dict[str, Any], form: type[BaseModel]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        group = form.model_fields[key].annotation
-        if isinstance(group, type) and issubclass(group, BaseModel):
+        group = form.model_fields[key].annotation if key in form.model_fields else None
+        if isinstance(group, type) and issubclass(group, BaseModel) and isinstance(value, dict):
             flat |= {f"{key}.{inner}": each for inner, each in _flat(value, group).items()}
         else:
             flat[key] = value
@@ -280,6 +315,9 @@ class Collection:
     config: CollectionConfig
     created_at: float
     """Seconds since the epoch, by the database's clock."""
+    searched_model: str | None = None
+    """The embedding model of what is searched, which stays until a reindex with the configured one
+    is complete; None before anything is published."""
 
     @property
     def key(self) -> str:

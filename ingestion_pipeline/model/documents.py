@@ -36,6 +36,10 @@ class Stage(StrEnum):
 STAGES: tuple[Stage, ...] = tuple(Stage)
 
 
+STANDARD = "standard"
+"""In place of a pipeline's name: the way that a collection's configuration describes."""
+
+
 class DocumentState(StrEnum):
     """Where a document stands, as users see it."""
 
@@ -62,8 +66,9 @@ class Document:
     ``object_key`` says where the bytes are stored; ``fetch`` that they are to be fetched from
     ``uri`` first. ``force`` asks for work although nothing changed. ``confirmed`` is the version
     that a person said to go on with in spite of doubts. ``parent_id`` is the document that it is
-    attached to; ``parser`` its kind, where that is not the collection's. ``stages`` maps each
-    finished stage to the fingerprint of its stored result.
+    attached to; ``parser`` its kind, where that is not the collection's; ``pipeline`` the one that
+    it belongs to, where that is not the collection's own way. ``stages`` maps each finished stage,
+    and of a pipeline each finished part of one, to the fingerprint of its stored result.
     """
 
     document_id: str
@@ -76,6 +81,7 @@ class Document:
     object_key: str | None = None
     parent_id: str | None = None
     parser: ParserKind | None = None
+    pipeline: str | None = None
     fetch: bool = False
     media_type: str | None = None
     bytes: int | None = None
@@ -85,7 +91,7 @@ class Document:
     error: ErrorInfo | None = None
     force: bool = False
     confirmed: str | None = None
-    stages: dict[Stage, str] = field(default_factory=dict)
+    stages: dict[str, str] = field(default_factory=dict)
 
 
 def document_id(collection_key: str, uri: str) -> str:

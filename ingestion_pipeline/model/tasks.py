@@ -29,11 +29,14 @@ class TaskType(StrEnum):
     RAPTOR = "raptor"
     GRAPHRAG = "graphrag"
     MINDMAP = "mindmap"
+    DATAFLOW = "dataflow"
     CANCEL = "cancel"
     CONTINUE = "continue"
 
 
 COMMANDS = frozenset({TaskType.CANCEL, TaskType.CONTINUE})
+OF_DOCUMENTS = (TaskType.INGEST, TaskType.DATAFLOW)
+"""What takes documents through stages; about one of them, unless it names several."""
 BUILDS = (TaskType.RAPTOR, TaskType.GRAPHRAG, TaskType.MINDMAP)
 """What is built of a collection as a whole; what comes later reads what comes before."""
 
@@ -121,6 +124,11 @@ class TaskMessage(BaseModel):
             raise ValueError("an ingest message needs either 'source' or 'document_id'")
         if self.type is TaskType.INGEST and self.document_ids:
             raise ValueError("an ingest message is about one 'document_id', not 'document_ids'")
+        named = (self.source, self.document_id, self.document_ids)
+        if self.type is TaskType.DATAFLOW and sum(each is not None for each in named) != 1:
+            raise ValueError(
+                "a dataflow message needs one of 'source', 'document_id' and 'document_ids'"
+            )
         if self.type is TaskType.REINDEX and (self.source or self.document_id):
             raise ValueError("a reindex message names documents by 'document_ids' only")
         if self.type is TaskType.DELETE and bool(self.document_id) == bool(self.document_ids):

@@ -9,9 +9,6 @@ and nothing else, whatever they look like.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -24,6 +21,7 @@ from xml.etree import ElementTree as ET
 from pydantic import TypeAdapter, ValidationError
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.pages import filled, for_xml, one_line
 from ingestion_pipeline.raptor.mind_map import MindMap, all_chunk_ids
 
 _MAP = TypeAdapter(MindMap)
@@ -31,10 +29,6 @@ _MERMAID_SPECIAL = re.compile(r"[^0-9A-Za-z .,!?/\u0080-\U0010ffff-]")
 """All that might have a meaning in some place of some version; ``#code;`` always is the sign."""
 _MARKDOWN_SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
 """ASCII punctuation, which a backslash takes any meaning from (CommonMark 2.4)."""
-_NO_SIGN = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What moves the cursor, breaks the line or turns its direction; and halves of signs."""
-_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 has no place for."""
 _NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -86,7 +80,7 @@ def as_mermaid(mind_map: MindMap) -> str:
     """Return a map as a Mermaid diagram of the kind ``mindmap``."""
     lines = ["mindmap"]
     for number, (depth, node) in enumerate(_by_depth(mind_map)):
-        title = _MERMAID_SPECIAL.sub(lambda sign: f"#{ord(sign[0])};", _line(node.title))
+        title = _MERMAID_SPECIAL.sub(lambda sign: f"#{ord(sign[0])};", one_line(node.title))
         brackets = ("((", "))") if depth == 0 else ("[", "]")
         lines.append(f'{"  " * (depth + 1)}n{number}{brackets[0]}"{title}"{brackets[1]}')
     return "\n".join(lines) + "\n"
@@ -96,7 +90,7 @@ def as_markmap(mind_map: MindMap) -> str:
     """Return a map as Markdown, of which Markmap makes a picture: a heading and nested lists."""
     lines = []
     for depth, node in _by_depth(mind_map):
-        title = _MARKDOWN_SPECIAL.sub(r"\\\1", _line(node.title))
+        title = _MARKDOWN_SPECIAL.sub(r"\\\1", one_line(node.title))
         lines += [f"{'  ' * (depth - 1)}- {title}"] if depth else [f"# {title}", ""]
     return "\n".join(lines) + "\n"
 
@@ -105,14 +99,14 @@ def as_opml(mind_map: MindMap) -> str:
     """Return a map as OPML 2.0; ``documentId`` and ``chunkIds`` are attributes of our own."""
     opml = ET.Element("opml", version="2.0")
     head = ET.SubElement(opml, "head")
-    ET.SubElement(head, "title").text = _xml(mind_map.title)
+    ET.SubElement(head, "title").text = for_xml(mind_map.title)
     open_elements = [ET.SubElement(opml, "body")]
     for depth, node in _by_depth(mind_map):
-        attributes = {"text": _xml(node.title)}
+        attributes = {"text": for_xml(node.title)}
         if node.document_id is not None:
-            attributes["documentId"] = _xml(node.document_id)
+            attributes["documentId"] = for_xml(node.document_id)
         if node.chunk_ids:
-            attributes["chunkIds"] = _xml(" ".join(node.chunk_ids))
+            attributes["chunkIds"] = for_xml(" ".join(node.chunk_ids))
         del open_elements[depth + 1 :]
         open_elements.append(ET.SubElement(open_elements[-1], "outline", attributes))
     ET.indent(opml)
@@ -129,20 +123,7 @@ def as_html(mind_map: MindMap, texts: Mapping[str, str] = _NO_TEXTS) -> str:
     """
     page = resources.files(__package__).joinpath("mind_map.html").read_text(encoding="utf-8")
     shown = {each: texts[each] for each in all_chunk_ids(mind_map) if each in texts}
-    data = json.dumps({"map": _plain(mind_map), "passages": shown}, separators=(",", ":"))
-    policy = [f"{element}-src {_hash(page, element)}" for element in ("script", "style")]
-    return (
-        page.replace("<!--policy-->", "; ".join(("default-src 'none'", *policy)))
-        .replace("<!--title-->", html.escape(_line(mind_map.title)))
-        .replace("<!--data-->", data.replace("<", r"\u003c"))
-    )
-
-
-def _hash(page: str, element: str) -> str:
-    """Return what a content security policy knows an element of the page by."""
-    (content,) = re.findall(rf"<{element}>(.*?)</{element}>", page, re.DOTALL)
-    digest = hashlib.sha256(content.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
+    return filled(page, mind_map.title, {"map": _plain(mind_map), "passages": shown})
 
 
 def _by_depth(mind_map: MindMap) -> Iterator[tuple[int, MindMap]]:
@@ -161,12 +142,3 @@ def _plain(node: MindMap) -> dict[str, Any]:
         "chunk_ids": node.chunk_ids,
         "children": [_plain(child) for child in node.children],
     }
-
-
-def _line(title: str) -> str:
-    """Return a title as one line that can be written; one without any sign as an ellipsis."""
-    return " ".join(_NO_SIGN.sub(" ", title).split()) or "…"
-
-
-def _xml(text: str) -> str:
-    return _NO_XML.sub(" ", text)

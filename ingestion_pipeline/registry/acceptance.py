@@ -7,14 +7,14 @@ reading messages or files (``tasks``).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from ingestion_pipeline.errors import PermanentError
+from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.collections import CollectionName, ParserKind
-from ingestion_pipeline.model.documents import DocumentState, ErrorInfo, Stage
+from ingestion_pipeline.model.documents import STANDARD, DocumentState, ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import BUILDS, Priority, TaskState, TaskType
 from ingestion_pipeline.registry.arrivals import IN_ORDER_SECONDS, NewDocument, upsert
 from ingestion_pipeline.registry.database import insert_into, now
@@ -27,6 +27,7 @@ from ingestion_pipeline.registry.documents import (
     require_known,
     selected,
     set_parsers,
+    set_pipelines,
 )
 from ingestion_pipeline.registry.removal import remove_documents, with_attachments
 from ingestion_pipeline.registry.schema import document_stages, documents, task_documents, tasks
@@ -41,7 +42,9 @@ class NewTask:
     task brings a ``selection``; a delete task names ``delete_ids``; one to build something names
     its documents, if it is not about all, among its options as ``document_ids``. A task with an
     ``error`` is refused: it is recorded as failed. ``parser`` is the kind that its document is to
-    be taken for, where that is not the collection's.
+    be taken for, where that is not the collection's. ``pipeline`` is the one that its documents are
+    to belong to from now on, or ``standard`` for none; else they belong where they do.
+    ``pipelines`` are the recipes of all there are.
     """
 
     task_id: str
@@ -58,6 +61,8 @@ class NewTask:
     selection: Selection | None = None
     force: bool = False
     parser: ParserKind | None = None
+    pipeline: str | None = None
+    pipelines: Mapping[str, str] = field(default_factory=dict)
     error: ErrorInfo | None = None
 
 
@@ -155,6 +160,8 @@ def _accept_selection(
         task_documents.insert(),
         [{"task_id": new.task_id, "document_id": document_id} for document_id in wanted],
     )
+    if new.pipeline is not None:
+        set_pipelines(connection, dict.fromkeys(wanted, _given(new.pipeline)))
     mark_pending(connection, wanted, new.priority, force=forced(selection))
     return tell(connection, [new.task_id], f"{len(wanted)} documents wait for a run.")
 
@@ -186,8 +193,9 @@ def _accept_documents(connection: sa.Connection, batch: Mapping[str, NewTask]) -
         connection,
         [
             (_key(new), replace(new.document, parser=new.parser))
-            for new in known.values()
+            for document_id, new in known.items()
             if new.document is not None
+            and not _is_as_before(replace(new.document, parser=new.parser), before.get(document_id))
         ],
     )
     set_parsers(
@@ -198,7 +206,24 @@ def _accept_documents(connection: sa.Connection, batch: Mapping[str, NewTask]) -
             if new.document is None and new.parser is not None
         },
     )
+    set_pipelines(
+        connection,
+        {each: _given(new.pipeline) for each, new in known.items() if new.pipeline is not None},
+    )
     after = _look_up(connection, known)
+    updates += end_each(
+        connection,
+        {
+            known[each].task_id: Ending(TaskState.FAILED, error=_without_pipeline(row.pipeline))
+            for each, row in after.items()
+            if row.pipeline is not None and row.pipeline not in known[each].pipelines
+        },
+    )
+    known = {
+        each: new
+        for each, new in known.items()
+        if after[each].pipeline is None or after[each].pipeline in new.pipelines
+    }
     unchanged = [
         new.task_id
         for document_id, new in known.items()
@@ -217,9 +242,13 @@ def _look_up(connection: sa.Connection, document_ids: Collection[str]) -> dict[s
     query: sa.Select[Any] = sa.select(
         documents.c.document_id,
         documents.c.collection_key,
+        documents.c.name,
+        documents.c.parent_id,
         documents.c.fetch,
         documents.c.state,
+        documents.c.object_key,
         documents.c.parser,
+        documents.c.pipeline,
         documents.c.sha256,
         document_stages.c.version,
         document_stages.c.recipe,
@@ -229,6 +258,16 @@ def _look_up(connection: sa.Connection, document_ids: Collection[str]) -> dict[s
         for part in parts(sorted(document_ids))
         for row in connection.execute(query.where(documents.c.document_id.in_(part)))
     }
+
+
+def _is_as_before(document: NewDocument, row: sa.Row[Any] | None) -> bool:
+    """Whether nothing has to be written of a document, of most in a folder that comes again."""
+    return row is not None and (
+        (document.name, document.parent_id, document.fetch, document.parser)
+        == (row.name, row.parent_id, row.fetch, row.parser)
+        and (document.sha256, document.object_key, document.stamp)
+        == (row.sha256, row.object_key, None)
+    )
 
 
 def _is_there(row: sa.Row[Any] | None, key: str) -> bool:
@@ -245,9 +284,21 @@ def _is_done(new: NewTask, before: sa.Row[Any] | None, after: sa.Row[Any]) -> bo
     return bool(
         after.state == DocumentState.INDEXED
         and after.version == after.sha256
-        and after.recipe == new.recipe
+        and after.recipe == (new.pipelines[after.pipeline] if after.pipeline else new.recipe)
         and after.parser == (before.parser if before else None)
         and not after.fetch
+    )
+
+
+def _given(pipeline: str) -> str | None:
+    return None if pipeline == STANDARD else pipeline
+
+
+def _without_pipeline(pipeline: str) -> ErrorInfo:
+    return ErrorInfo(
+        kind=ErrorKind.NOT_FOUND,
+        message=f"it belongs to the pipeline {pipeline!r}, which there is no more: give it to "
+        f"another one, or to {STANDARD!r}, with `ingest submit --pipeline`",
     )
 
 

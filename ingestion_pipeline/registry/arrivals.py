@@ -27,7 +27,9 @@ IN_ORDER_SECONDS = 1e-6
 class NewDocument:
     """A document that somebody brings; its bytes are stored already, or ``fetch`` is set.
 
-    ``parent_id`` is the document it is attached to; ``parser`` its kind, if it has one of its own.
+    ``parent_id`` is the document it is attached to; ``parser`` its kind, if it has one of its own;
+    ``pipeline`` that of its parent; ``stamp`` by what the file it was read from is known
+    again.
     """
 
     document_id: str
@@ -39,6 +41,8 @@ class NewDocument:
     bytes: int | None = None
     parent_id: str | None = None
     parser: ParserKind | None = None
+    pipeline: str | None = None
+    stamp: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,17 @@ def upsert(connection: sa.Connection, arrived: Sequence[tuple[str, NewDocument]]
         updated_at=now(),
     )
     new = insert.excluded
-    changed = {name: new[name] for name in ("name", "fetch", "parent_id", "parser")} | {
-        name: sa.case((new.fetch, documents.c[name]), else_=new[name])
-        for name in ("sha256", "object_key", "bytes")
-    }
+    attached = new.parent_id.is_not(None)  # these go their parent's way, others keep their own
+    changed = (
+        {name: new[name] for name in ("name", "fetch", "parent_id", "parser")}
+        | {
+            "pipeline": sa.case((attached, new.pipeline), else_=documents.c.pipeline),
+        }
+        | {
+            name: sa.case((new.fetch, documents.c[name]), else_=new[name])
+            for name in ("sha256", "object_key", "bytes")
+        }
+    )
     connection.execute(
         insert.on_conflict_do_update(index_elements=documents.primary_key, set_=changed),
         [
@@ -84,7 +95,11 @@ def upsert(connection: sa.Connection, arrived: Sequence[tuple[str, NewDocument]]
     note_versions(
         connection,
         [
-            (document.document_id, Version(document.sha256, document.object_key, document.bytes))
+            (
+                document.document_id,
+                Version(document.sha256, document.object_key, document.bytes),
+                document.stamp,
+            )
             for _, document in arrived
             if document.sha256 is not None and document.object_key is not None
         ],
@@ -93,6 +108,7 @@ def upsert(connection: sa.Connection, arrived: Sequence[tuple[str, NewDocument]]
 
 def _row(document: NewDocument) -> dict[str, Any]:
     row = dict(vars(document))
+    del row["stamp"]  # it belongs to the version
     if document.fetch:  # what it will be is not known yet
         row |= {"sha256": None, "object_key": None, "bytes": None}
     return row

@@ -43,7 +43,11 @@ def record_attachments(
         row.document_id: row
         for row in connection.execute(
             sa.select(
-                documents.c.document_id, documents.c.sha256, documents.c.state, documents.c.parser
+                documents.c.document_id,
+                documents.c.sha256,
+                documents.c.state,
+                documents.c.parser,
+                documents.c.pipeline,
             ).where(documents.c.parent_id == parent_id)
         )
     }
@@ -65,6 +69,7 @@ def record_attachments(
         or known[document_id].state == DocumentState.DELETED
         or known[document_id].sha256 != document.sha256
         or known[document_id].parser != document.parser
+        or known[document_id].pipeline != document.pipeline
     ]
     rank = connection.scalar(
         sa.select(documents.c.priority).where(documents.c.document_id == parent_id)

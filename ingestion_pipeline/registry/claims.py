@@ -7,27 +7,31 @@ dead (``tasks``). A claim's id is its fencing token: it grows and never comes ag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 import sqlalchemy as sa
 
 from ingestion_pipeline.errors import ErrorKind, LeaseLostError
+from ingestion_pipeline.model.collections import Collection as CollectionOf
 from ingestion_pipeline.model.documents import Document, DocumentState, Stage
 from ingestion_pipeline.model.tasks import Backend, TaskState, TaskType
 from ingestion_pipeline.registry import builds
 from ingestion_pipeline.registry.database import Database, now
-from ingestion_pipeline.registry.documents import NOT_WANTED, select_documents
+from ingestion_pipeline.registry.documents import NOT_WANTED, is_copied, parts, select_documents
+from ingestion_pipeline.registry.generations import Copies, Generation, record_copies
 from ingestion_pipeline.registry.results import DocumentResult, record
 from ingestion_pipeline.registry.schema import (
     answers,
     claims,
+    collections,
     document_stages,
     documents,
     task_documents,
     tasks,
 )
 from ingestion_pipeline.registry.transitions import TaskUpdate, settle_tasks, start_tasks
+from ingestion_pipeline.registry.versions import published_versions
 from ingestion_pipeline.registry.withdrawal import cancel, withdraw_documents
 
 HEAD_START_SECONDS = 300.0
@@ -51,12 +55,22 @@ class Wanted:
     ``recipes`` holds the current recipe of each selected stage and of its upstream. With
     ``whole`` set, the run takes pending documents through every stage; otherwise it takes
     documents one of whose selected stages is stale while that stage's upstream is current.
+
+    Only the documents that belong to ``pipeline`` count, or those that belong to none. With
+    ``step``, a run takes the pending ones for which that step of the pipeline is next; ``upstream``
+    are the steps that this one reads.
     """
 
-    recipes: dict[Stage, str]
+    recipes: Mapping[str, str]
     stages: tuple[Stage, ...]
     whole: bool
     document_ids: tuple[str, ...] = ()
+    models: tuple[str | None, str | None] | None = None
+    """The embedding models that the run searches with and is configured for: while a collection has
+    others, it gets nothing. See ``models_of``."""
+    pipeline: str | None = None
+    step: str | None = None
+    upstream: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,23 +105,13 @@ class Claims:
     ) -> tuple[Claim | None, list[TaskUpdate]]:
         """Claim a batch, bounded in number and bytes, or None when nothing is left."""
         with self._database.write() as connection:
+            if wanted.models and wanted.models != _models(connection, collection_key):
+                return None, []
             ids = _candidates(connection, collection_key, wanted, max_documents, max_bytes)
             if not ids:
                 return None, []
-            claim_id = connection.execute(
-                claims.insert()
-                .values(
-                    collection_key=collection_key,
-                    run_id=run_id,
-                    created_at=now(),
-                    expires_at=now() + lease_seconds,
-                )
-                .returning(claims.c.claim_id)
-            ).scalar_one()
-            connection.execute(
-                documents.update().where(documents.c.document_id.in_(ids)).values(claim_id=claim_id)
-            )
-            if wanted.whole:
+            claim_id = _claim(connection, collection_key, run_id, lease_seconds, ids)
+            if wanted.whole or wanted.step:
                 connection.execute(
                     documents.update()
                     .where(documents.c.claim_id == claim_id)
@@ -115,9 +119,64 @@ class Claims:
                 )
             task_ids = _take_up_tasks(connection, ids, claim_id)
             started = sorted({task_id for some in task_ids.values() for task_id in some})
+            if wanted.step is not None:  # the run has them from one step to the next
+                started = _new_to(connection, run_id, started)
             updates = start_tasks(connection, started, run_id, backend, task_timeout_seconds)
             batch = select_documents(connection, documents.c.claim_id == claim_id)
         return Claim(claim_id, collection_key, run_id, tuple(batch), task_ids), updates
+
+    def take_left_out(
+        self,
+        generation: Generation,
+        wanted: Wanted,
+        *,
+        run_id: str,
+        lease_seconds: float,
+        max_documents: int,
+        but: Collection[str],
+    ) -> Claim | None:
+        """Claim documents whose published version is missing in a generation, and stays published.
+
+        That is those whose newer version failed, or waits for an answer, and with a pipeline those
+        that it took through its steps. They come as they are published, and stay in their state.
+        None when there are no others than those ``but``.
+        """
+        key = generation.collection_key
+        states = [DocumentState.FAILED, DocumentState.INPUT]
+        if wanted.pipeline is not None:
+            states.append(DocumentState.INDEXED)
+        with self._database.write() as connection:
+            if wanted.models != _models(connection, key):
+                return None
+            ids = connection.scalars(
+                sa.select(documents.c.document_id)
+                .where(
+                    documents.c.collection_key == key,
+                    documents.c.claim_id.is_(None),
+                    documents.c.pipeline.is_not_distinct_from(wanted.pipeline),
+                    documents.c.state.in_(states),
+                    documents.c.index_table.is_not(None),
+                    documents.c.document_id.not_in(but),
+                    ~is_copied(generation.index_table, generation.recipes),
+                )
+                .order_by(documents.c.document_id)
+                .limit(max_documents)
+                .with_for_update(skip_locked=True)
+            ).all()
+            versions = published_versions(connection, ids)
+            if not versions:
+                return None
+            claim_id = _claim(connection, key, run_id, lease_seconds, sorted(versions))
+            batch = [
+                replace(each, **asdict(versions[each.document_id]), fetch=False, force=False)
+                for each in select_documents(connection, documents.c.claim_id == claim_id)
+            ]
+        return Claim(claim_id, key, run_id, tuple(batch))
+
+    def record_copies(self, claim: Claim, made: Copies) -> None:
+        """Write down what of the documents of a claim was published beside what is searched."""
+        with self._database.write() as connection:
+            record_copies(connection, claim.claim_id, made)
 
     def renew(self, claim_id: int, lease_seconds: float) -> None:
         """Extend a lease from now.
@@ -171,14 +230,22 @@ class Claims:
             return connection.scalar(query)
 
     def record(
-        self, claim: Claim, results: Sequence[DocumentResult], *, input_timeout_seconds: float
+        self,
+        claim: Claim,
+        results: Sequence[DocumentResult],
+        *,
+        input_timeout_seconds: float,
+        made: Copies | None = None,
     ) -> tuple[list[TaskUpdate], list[str]]:
         """Write down how the documents of a claim ended and end their part of it.
 
+        ``made`` is what was published of them beside what is searched.
         Returns what happened to tasks, and the ids of documents that the claim had lost: their
         results are not recorded.
         """
         with self._database.write() as connection:
+            if made is not None:
+                record_copies(connection, claim.claim_id, made)
             return record(
                 connection, claim.claim_id, claim.collection_key, results, input_timeout_seconds
             )
@@ -247,7 +314,10 @@ class Claims:
             task_ids = connection.scalars(
                 sa.select(task_documents.c.task_id)
                 .join(tasks, tasks.c.task_id == task_documents.c.task_id)
-                .where(task_documents.c.claim_id.in_(ids), task_documents.c.outcome.is_(None))
+                .where(
+                    task_documents.c.claim_id.in_(ids) | _between_steps(run_ids),
+                    task_documents.c.outcome.is_(None),
+                )
                 .distinct()
             ).all()
             message = "Task was canceled: its run was stopped by a person."
@@ -278,6 +348,56 @@ class Claims:
         return found
 
 
+def models_of(collection: CollectionOf) -> tuple[str | None, str | None]:
+    """Return what ``Wanted.models`` is to say for a collection as it was read."""
+    return collection.searched_model, collection.config.embedding_model
+
+
+def _models(connection: sa.Connection, key: str) -> tuple[str | None, str | None] | None:
+    """Return the same as it is now, and keep it from changing in this transaction."""
+    row = connection.execute(
+        sa.select(collections.c.searched_model, collections.c.config)
+        .where(collections.c.key == key)
+        .with_for_update(read=True)
+    ).first()
+    return (row.searched_model, row.config.get("embedding_model")) if row else None
+
+
+def _claim(
+    connection: sa.Connection,
+    collection_key: str,
+    run_id: str,
+    lease_seconds: float,
+    ids: Sequence[str],
+) -> int:
+    """Claim documents; return the claim's id."""
+    claim_id: int = connection.execute(
+        claims.insert()
+        .values(
+            collection_key=collection_key,
+            run_id=run_id,
+            created_at=now(),
+            expires_at=now() + lease_seconds,
+        )
+        .returning(claims.c.claim_id)
+    ).scalar_one()
+    connection.execute(
+        documents.update().where(documents.c.document_id.in_(ids)).values(claim_id=claim_id)
+    )
+    return claim_id
+
+
+def _between_steps(run_ids: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Whether a task waits for a document that runs took through some steps of its pipeline."""
+    own = documents.alias()
+    return tasks.c.run_id.in_(run_ids) & sa.exists().where(
+        own.c.document_id == task_documents.c.document_id,
+        own.c.pipeline.is_not(None),
+        own.c.claim_id.is_(None),
+        own.c.state == DocumentState.PENDING,
+    )
+
+
 def _candidates(
     connection: sa.Connection,
     collection_key: str,
@@ -292,6 +412,7 @@ def _candidates(
             documents.c.claim_id.is_(None),
             documents.c.not_before <= now(),
             documents.c.state.not_in(NOT_WANTED),
+            documents.c.pipeline.is_not_distinct_from(wanted.pipeline),
             _needs_work(wanted),
         )
         .order_by(
@@ -318,6 +439,8 @@ def _candidates(
 
 
 def _needs_work(wanted: Wanted) -> sa.ColumnElement[bool]:
+    if wanted.step is not None:
+        return _is_next(wanted, wanted.step)
     if wanted.whole:
         return documents.c.state == DocumentState.PENDING
     stale = []
@@ -328,7 +451,47 @@ def _needs_work(wanted: Wanted) -> sa.ColumnElement[bool]:
     return (documents.c.state != DocumentState.FAILED) & sa.or_(*stale)
 
 
-def _is_current(stage: Stage, recipe: str) -> sa.ColumnElement[bool]:
+def _is_next(wanted: Wanted, step: str) -> sa.ColumnElement[bool]:
+    """Whether a step is the next that a document goes through; the last one is, in any case."""
+    ready = [_is_current(each, wanted.recipes[each]) for each in wanted.upstream]
+    waits = documents.c.state == DocumentState.PENDING
+    if step == Stage.INDEXED:
+        return sa.and_(waits, ~documents.c.fetch, *ready)
+    done = _is_current(step, wanted.recipes[step])
+    redone = done & _is_newer_than_request(step)
+    stale = ~done | (documents.c.force & ~redone)
+    if step == Stage.SOURCED:
+        return waits & (stale | documents.c.fetch)
+    return sa.and_(waits, ~documents.c.fetch, stale, *ready)
+
+
+def _is_newer_than_request(step: str) -> sa.ColumnElement[bool]:
+    """Whether a step was done since the document was asked for."""
+    done = document_stages.alias()
+    return sa.exists().where(
+        done.c.document_id == documents.c.document_id,
+        done.c.stage == step,
+        done.c.updated_at >= documents.c.requested_at,
+    )
+
+
+def _new_to(connection: sa.Connection, run_id: str, task_ids: Sequence[str]) -> list[str]:
+    """Return which of the tasks a run takes up for the first time."""
+    known = {
+        task_id
+        for part in parts(task_ids)
+        for task_id in connection.scalars(
+            sa.select(tasks.c.task_id).where(
+                tasks.c.task_id.in_(part),
+                tasks.c.run_id == run_id,
+                tasks.c.state == TaskState.RUNNING,
+            )
+        )
+    }
+    return [task_id for task_id in task_ids if task_id not in known]
+
+
+def _is_current(stage: str, recipe: str) -> sa.ColumnElement[bool]:
     done = document_stages.alias()
     return (
         sa.select(sa.literal(1))

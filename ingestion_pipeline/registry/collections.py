@@ -110,12 +110,17 @@ class Collections:
     def data_version(self, key: str, stage: Stage) -> str:
         """Return a hash of which result of ``stage`` each document of the collection has."""
         with self._database.read() as connection:
-            row = connection.execute(
-                sa.select(stage_versions.c.multiset, stage_versions.c.documents).where(
-                    stage_versions.c.collection_key == key, stage_versions.c.stage == stage
-                )
-            ).first()
-        return data_version(row.documents, row.multiset) if row else data_version(0, multiset.EMPTY)
+            return version_of(connection, key, stage)
+
+
+def version_of(connection: sa.Connection, key: str, stage: Stage) -> str:
+    """Return the data version of a stage of a collection; see ``Collections.data_version``."""
+    row = connection.execute(
+        sa.select(stage_versions.c.multiset, stage_versions.c.documents).where(
+            stage_versions.c.collection_key == key, stage_versions.c.stage == stage
+        )
+    ).first()
+    return data_version(row.documents, row.multiset) if row else data_version(0, multiset.EMPTY)
 
 
 def data_version(documents: int, multiset: str) -> str:
@@ -154,4 +159,5 @@ def collection_of(row: sa.Row[Any]) -> Collection:
         name=CollectionName(row.tenant, row.name),
         config=CollectionConfig.model_validate(row.config),
         created_at=row.created_at,
+        searched_model=row.searched_model,
     )

@@ -13,6 +13,8 @@ from typing import Any
 
 import alembic.command
 import alembic.config
+import alembic.migration
+import alembic.script
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -99,6 +101,16 @@ class Database:
                 yield reader
 
     @contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """Open a transaction that only reads, and sees all as it was at the first thing it read."""
+        # A transaction of SQLite with a write-ahead log always does.
+        level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with self._connect() as connection:
+            reader = connection.execution_options(read_only=True, **level)
+            with reader.begin():
+                yield reader
+
+    @contextmanager
     def _connect(self) -> Iterator[sa.Connection]:
         try:
             with self._engine.connect() as connection:
@@ -126,18 +138,60 @@ class Database:
             yield
 
     def migrate(self) -> None:
-        """Bring the schema to the newest version; safe when several processes start at once."""
+        """Bring the schema to the newest version; safe when several processes start at once.
+
+        Raises:
+            PermanentError: of kind ``unavailable`` if a newer version of this program wrote it.
+        """
         with self._connect() as connection, connection.begin():
             if not self.is_sqlite:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(4207849484)"))
-            config = alembic.config.Config()
-            config.set_main_option("script_location", str(MIGRATIONS))
-            config.attributes["connection"] = connection
-            alembic.command.upgrade(config, "head")
+            require_known(revision_of(connection))
+            upgrade(connection)
 
     def dispose(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
+
+
+def newest_revision() -> str:
+    """Return the version of the schema that this code writes."""
+    return str(alembic.script.ScriptDirectory.from_config(_migrations()).get_current_head())
+
+
+def revision_of(connection: sa.Connection) -> str | None:
+    """Return the version of a registry's schema; None of a database without one."""
+    return alembic.migration.MigrationContext.configure(connection).get_current_revision()
+
+
+def require_known(revision: str | None) -> None:
+    """Make sure that this code knows a version of the schema.
+
+    Raises:
+        PermanentError: of kind ``unavailable`` if it is of a newer version of this program.
+    """
+    scripts = alembic.script.ScriptDirectory.from_config(_migrations())
+    known = [script.revision for script in scripts.walk_revisions()]
+    if revision is not None and revision not in known:
+        raise PermanentError(
+            ErrorKind.UNAVAILABLE,
+            f"the registry has schema {revision[:32]}, and this program knows those up to "
+            f"{known[0]}: a newer version wrote it; install that one here too, or restore a backup "
+            "that was taken before the upgrade",
+        )
+
+
+def upgrade(connection: sa.Connection, revision: str = "head") -> None:
+    """Migrate the schema within a transaction."""
+    config = _migrations()
+    config.attributes["connection"] = connection
+    alembic.command.upgrade(config, revision)
+
+
+def _migrations() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
 
 
 def insert_if_missing(connection: sa.Connection, table: sa.Table, **values: Any) -> bool:

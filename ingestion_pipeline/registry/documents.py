@@ -6,8 +6,9 @@ Belongs here: reads, and marking documents as wanted. Does not belong here: who 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,9 +21,12 @@ from ingestion_pipeline.registry.database import Database, now
 from ingestion_pipeline.registry.schema import (
     claims,
     collections,
+    copies,
     document_stages,
     documents,
+    generations,
 )
+from ingestion_pipeline.registry.versions import StampedVersion, stamped_versions
 
 NOT_WANTED = (DocumentState.DELETED, DocumentState.INPUT)
 CHUNK = 500
@@ -31,7 +35,7 @@ CHUNK = 500
 
 @dataclass(frozen=True)
 class Backlog:
-    """What waits in one collection."""
+    """What waits in one collection and is to go one way."""
 
     collection_key: str
     tenant: str
@@ -40,6 +44,8 @@ class Backlog:
     oldest_seconds: float
     """Age of the oldest request."""
     max_parallel_runs: int
+    pipeline: str | None = None
+    """The one that they belong to; None: the collection's own way."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +62,16 @@ class Selection:
     """Which documents of a collection are asked for: those named, or else what ``only`` says.
 
     ``force`` has unchanged documents processed again. ``recipe`` is that of the last stage asked
-    for; a document whose stored result has another one, or another version, is stale.
+    for; a document whose stored result has another one, or another version, is stale. ``pipelines``
+    are the recipes of documents that belong to one, by its name. Only what has a recipe is meant.
     """
 
     only: ReindexOnly
-    recipe: str
+    recipe: str | None
     stage: Stage = Stage.INDEXED
     document_ids: tuple[str, ...] = ()
     force: bool = False
+    pipelines: Mapping[str, str] = field(default_factory=dict)
 
 
 class Documents:
@@ -106,6 +114,15 @@ class Documents:
             for part in parts(document_ids):
                 connection.execute(forced.where(documents.c.document_id.in_(part)))
 
+    def stamped(self, document_ids: Sequence[str]) -> dict[tuple[str, str], StampedVersion]:
+        """Return the versions of documents that were read from files, by document and stamp."""
+        with self._database.read() as connection:
+            return {
+                key: version
+                for part in parts(document_ids)
+                for key, version in stamped_versions(connection, part).items()
+            }
+
     def require(self, collection_key: str, document_ids: Sequence[str]) -> None:
         """Make sure that the collection has all of these documents.
 
@@ -115,19 +132,47 @@ class Documents:
         with self._database.read() as connection:
             require_known(connection, collection_key, document_ids)
 
-    def count_stale(self, collection_key: str, recipe: str) -> int:
+    def count_stale(
+        self, collection_key: str, recipe: str, pipelines: Mapping[str, str] | None = None
+    ) -> int:
         """Return how many documents a reindex of ``stale`` would take."""
-        selection = Selection(ReindexOnly.STALE, recipe)
+        selection = Selection(ReindexOnly.STALE, recipe, pipelines=pipelines or {})
         with self._database.read() as connection:
             return len(selected(connection, collection_key, selection))
 
+    def may_be_stale(self, recipes: Mapping[str, str]) -> set[str]:
+        """Return which collections may have stale documents; all others have none.
+
+        One look for all of them. ``recipes`` are the current ones, by key of the collection.
+        """
+        done = (
+            (document_stages.c.document_id == documents.c.document_id)
+            & (document_stages.c.stage == Stage.INDEXED)
+            & (document_stages.c.version == documents.c.sha256)
+        )
+        query = (
+            sa.select(documents.c.collection_key, document_stages.c.recipe)
+            .outerjoin(document_stages, done)
+            .where(documents.c.state.not_in((*NOT_WANTED, DocumentState.FAILED)))
+            .distinct()
+        )
+        filled = sa.select(generations.c.collection_key).where(generations.c.kept_until.is_(None))
+        with self._database.read() as connection:
+            suspects = {
+                key
+                for key, recipe in connection.execute(query)
+                if key in recipes and recipe != recipes[key]
+            }
+            return suspects | (recipes.keys() & set(connection.scalars(filled)))
+
     def backlog(self) -> list[Backlog]:
-        """Return what waits and is not claimed, for each collection that has any."""
+        """Return what waits and is not claimed, for each collection and way that has any."""
         query = (
             sa.select(
                 collections.c.key,
                 collections.c.tenant,
                 collections.c.config,
+                documents.c.pipeline,
                 sa.func.count().label("documents"),
                 sa.func.max(documents.c.priority).label("priority"),
                 (now() - sa.func.min(documents.c.requested_at)).label("oldest_seconds"),
@@ -138,7 +183,7 @@ class Documents:
                 documents.c.claim_id.is_(None),
                 documents.c.not_before <= now(),
             )
-            .group_by(collections.c.key)
+            .group_by(collections.c.key, documents.c.pipeline)
         )
         with self._database.read() as connection:
             rows = connection.execute(query).all()
@@ -150,9 +195,25 @@ class Documents:
                 priority=row.priority,
                 oldest_seconds=row.oldest_seconds,
                 max_parallel_runs=row.config.get("max_parallel_runs", 1),
+                pipeline=row.pipeline,
             )
             for row in rows
         ]
+
+    def pipelines_waiting(self, collection_key: str) -> list[str]:
+        """Return the pipelines whose documents wait in a collection."""
+        query = (
+            sa.select(documents.c.pipeline)
+            .where(
+                documents.c.collection_key == collection_key,
+                documents.c.state == DocumentState.PENDING,
+                documents.c.pipeline.is_not(None),
+            )
+            .distinct()
+            .order_by(documents.c.pipeline)
+        )
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
 
     def others_wait(self, tenant: str) -> bool:
         """Whether another tenant's documents wait and no run has any of that collection."""
@@ -171,6 +232,38 @@ class Documents:
         )
         with self._database.read() as connection:
             return connection.scalar(query) is not None
+
+    def give(self, collection_key: str, document_ids: Sequence[str], pipeline: str | None) -> None:
+        """Have documents belong to a pipeline, all of the collection if none is named.
+
+        None gives them back to the collection's own way.
+        """
+        with self._database.write() as connection:
+            require_known(connection, collection_key, document_ids)
+            every = sa.select(documents.c.document_id).where(
+                documents.c.collection_key == collection_key,
+                documents.c.state != DocumentState.DELETED,
+            )
+            ids = document_ids or connection.scalars(every).all()
+            set_pipelines(connection, dict.fromkeys(ids, pipeline))
+
+    def data_version(self, collection_key: str, pipeline: str) -> str:
+        """Name what is published of a pipeline's documents: the same version is the same result."""
+        query = (
+            sa.select(documents.c.document_id, document_stages.c.fingerprint)
+            .join(document_stages)
+            .where(
+                documents.c.collection_key == collection_key,
+                documents.c.pipeline == pipeline,
+                document_stages.c.stage == Stage.INDEXED,
+            )
+            .order_by(documents.c.document_id)
+        )
+        found = hashlib.sha256()
+        with self._database.read() as connection:
+            for document_id, fingerprint in connection.execute(query):
+                found.update(f"{document_id}:{fingerprint};".encode())
+        return found.hexdigest()[:32]
 
     def published_elsewhere(self, collection_key: str, index_table: str) -> int:
         """Return how many documents are published in another table than this one."""
@@ -234,16 +327,18 @@ def forced(selection: Selection) -> bool:
 
 def selected(connection: sa.Connection, collection_key: str, selection: Selection) -> list[str]:
     """Return the ids of the documents that a selection means."""
-    done = (
+    done: sa.ColumnElement[bool] = (
         sa.select(sa.literal(1))
         .where(
             document_stages.c.document_id == documents.c.document_id,
             document_stages.c.stage == selection.stage,
             document_stages.c.version == documents.c.sha256,
-            document_stages.c.recipe == selection.recipe,
+            document_stages.c.recipe == _by_way(selection),
         )
         .exists()
     )
+    if selection.stage is Stage.INDEXED:
+        done &= _is_beside(connection, collection_key)
     failed = documents.c.state == DocumentState.FAILED
     wanted: dict[ReindexOnly, sa.ColumnElement[bool]] = {
         # A failed document is not stale: what failed once would fail again every night.
@@ -256,6 +351,7 @@ def selected(connection: sa.Connection, collection_key: str, selection: Selectio
     query = sa.select(documents.c.document_id).where(
         documents.c.collection_key == collection_key,
         documents.c.state.not_in(NOT_WANTED),
+        _by_way(selection).is_not(None),
         condition,
     )
     if not selection.document_ids:
@@ -265,6 +361,47 @@ def selected(connection: sa.Connection, collection_key: str, selection: Selectio
         for part in parts(selection.document_ids)
         for found in connection.scalars(query.where(documents.c.document_id.in_(part)))
     ]
+
+
+def is_copied(index_table: str, recipes: Mapping[str, str]) -> sa.ColumnElement[bool]:
+    """Whether what readers find of a document is, by its recipe, also in a table beside theirs.
+
+    ``recipes`` has that of each pipeline by its name, and of documents without one by ``""``.
+    """
+    published = document_stages.alias()
+    recipe = sa.case(recipes, value=sa.func.coalesce(documents.c.pipeline, ""))
+    return sa.exists().where(
+        copies.c.document_id == documents.c.document_id,
+        copies.c.index_table == index_table,
+        copies.c.recipe == recipe,
+        published.c.document_id == documents.c.document_id,
+        published.c.stage == Stage.INDEXED,
+        published.c.version == copies.c.version,
+    )
+
+
+def _is_beside(connection: sa.Connection, collection_key: str) -> sa.ColumnElement[bool]:
+    """Whether a document is in the table that is being filled, if another model is configured."""
+    row = connection.execute(
+        sa.select(
+            collections.c.searched_model,
+            collections.c.config,
+            generations.c.index_table,
+            generations.c.recipes,
+        )
+        .outerjoin(
+            generations,
+            (generations.c.collection_key == collections.c.key)
+            & generations.c.kept_until.is_(None),
+        )
+        .where(collections.c.key == collection_key)
+    ).first()
+    if row is None:
+        return sa.true()
+    if row.index_table is not None:
+        return is_copied(row.index_table, row.recipes)
+    configured = row.config.get("embedding_model")
+    return sa.literal(row.searched_model is None or configured in (None, row.searched_model))
 
 
 def lock_documents(connection: sa.Connection, document_ids: Collection[str]) -> None:
@@ -317,6 +454,21 @@ def mark_pending(
         )
 
 
+def _by_way(selection: Selection) -> sa.ColumnElement[str | None]:
+    """Return the recipe for a document, by the pipeline it belongs to; null is not meant."""
+    ways = [(documents.c.pipeline == name, recipe) for name, recipe in selection.pipelines.items()]
+    return sa.case((documents.c.pipeline.is_(None), selection.recipe), *ways, else_=sa.null())
+
+
+def set_pipelines(connection: sa.Connection, pipelines: Mapping[str, str | None]) -> None:
+    """Say which pipeline each of the documents belongs to."""
+    if pipelines:
+        connection.execute(
+            documents.update().where(documents.c.document_id == sa.bindparam("of")),
+            [{"of": document_id, "pipeline": name} for document_id, name in pipelines.items()],
+        )
+
+
 def set_parsers(connection: sa.Connection, parsers: Mapping[str, ParserKind]) -> None:
     """Say which parser each of the documents is for."""
     if parsers:
@@ -342,13 +494,13 @@ def select_documents(
         .join(documents)
         .where(condition)
     )
-    finished: dict[str, dict[Stage, str]] = {}
+    finished: dict[str, dict[str, str]] = {}
     rows: list[sa.Row[Any]] = []
     for part in parts(document_ids) if document_ids is not None else [None]:
         named = sa.true() if part is None else documents.c.document_id.in_(part)
         rows += connection.execute(query.where(named)).all()
         for document_id, stage, fingerprint in connection.execute(stages.where(named)):
-            finished.setdefault(document_id, {})[Stage(stage)] = fingerprint
+            finished.setdefault(document_id, {})[stage] = fingerprint
     return [_document(row, finished.get(row.document_id, {})) for row in rows]
 
 
@@ -398,7 +550,7 @@ def parts(values: Sequence[str]) -> list[Sequence[str]]:
     return [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]
 
 
-def _document(row: sa.Row[Any], stages: dict[Stage, str]) -> Document:
+def _document(row: sa.Row[Any], stages: dict[str, str]) -> Document:
     error = ErrorInfo(kind=row.error_kind, message=row.error_message) if row.error_kind else None
     return Document(
         document_id=row.document_id,
@@ -411,6 +563,7 @@ def _document(row: sa.Row[Any], stages: dict[Stage, str]) -> Document:
         object_key=row.object_key,
         parent_id=row.parent_id,
         parser=ParserKind(row.parser) if row.parser else None,
+        pipeline=row.pipeline,
         fetch=row.fetch,
         media_type=row.media_type,
         bytes=row.bytes,

@@ -98,7 +98,7 @@ def _entry(row: sa.Row[Any], messages: Sequence[str]) -> dict[str, Any]:
         "name": name,
         "suffix": suffix,
         "source": row.uri,
-        "pipeline": PIPELINE,
+        "pipeline": row.options.get("pipeline", PIPELINE),
         "messages": "\n".join(messages),
         "began_at": row.started_at or row.created_at,
         "seconds": row.finished_at - (row.started_at or row.finished_at),

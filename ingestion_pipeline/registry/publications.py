@@ -86,7 +86,8 @@ class Publications:
                     sa.select(documents.c.document_id).where(documents.c.claim_id == claim_id)
                 )
             ) & set(document_ids)
-            connection.execute(publications.delete().where(publications.c.claim_id == claim_id))
+            # Of what it lost it may have committed something before: that stays in doubt.
+            publications_recorded(connection, claim_id, sorted(owned))
             if owned:
                 parents = {*with_attachments, *parents_among(connection, owned)}
                 connection.execute(

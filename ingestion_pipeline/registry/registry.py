@@ -11,9 +11,11 @@ from ingestion_pipeline.registry.collections import Collections
 from ingestion_pipeline.registry.corrections import Corrections
 from ingestion_pipeline.registry.database import Database
 from ingestion_pipeline.registry.documents import Documents
+from ingestion_pipeline.registry.generations import Generations
 from ingestion_pipeline.registry.operations import Operations
 from ingestion_pipeline.registry.publications import Publications
 from ingestion_pipeline.registry.runs import Runs
+from ingestion_pipeline.registry.sources import Sources
 from ingestion_pipeline.registry.tasks import Tasks
 from ingestion_pipeline.registry.upkeep import Upkeep
 
@@ -25,6 +27,7 @@ class Registry:
         self.database = database
         self.collections = Collections(database)
         self.documents = Documents(database)
+        self.generations = Generations(database)
         self.tasks = Tasks(database)
         self.claims = Claims(database)
         self.builds = Builds(database)
@@ -33,6 +36,7 @@ class Registry:
         self.publications = Publications(database)
         self.operations = Operations(database)
         self.upkeep = Upkeep(database)
+        self.sources = Sources(database)
 
 
 def open_registry(url: str) -> Registry:

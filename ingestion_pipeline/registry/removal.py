@@ -15,7 +15,13 @@ from ingestion_pipeline.model.tasks import TaskState, TaskType
 from ingestion_pipeline.registry.database import now
 from ingestion_pipeline.registry.documents import lock_documents, parts
 from ingestion_pipeline.registry.publications import doubt_deleted
-from ingestion_pipeline.registry.schema import answers, documents, task_documents, tasks
+from ingestion_pipeline.registry.schema import (
+    answers,
+    copies,
+    documents,
+    task_documents,
+    tasks,
+)
 from ingestion_pipeline.registry.stage_records import forget_stages
 from ingestion_pipeline.registry.transitions import TaskUpdate, settle_tasks
 
@@ -56,6 +62,7 @@ def remove_documents(
                 index_table=None,
                 claim_id=None,
                 force=False,
+                pipeline=None,
                 attempts=0,
                 crashes=0,
                 confirmed=None,
@@ -66,6 +73,7 @@ def remove_documents(
         )
         connection.execute(answers.delete().where(answers.c.document_id.in_(part)))
         forget_stages(connection, key, part)
+        connection.execute(copies.delete().where(copies.c.document_id.in_(part)))
         doubt_deleted(connection, key, part)
         ended.update(
             connection.scalars(

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from ingestion_pipeline.errors import Ask
 from ingestion_pipeline.model.documents import DocumentState, ErrorInfo, Stage
-from ingestion_pipeline.model.tasks import FINAL_STATES, TaskState, TaskType
+from ingestion_pipeline.model.tasks import FINAL_STATES, OF_DOCUMENTS, TaskState
 from ingestion_pipeline.registry.arrivals import NOTHING_ATTACHED, Attached
 from ingestion_pipeline.registry.attachments import lock_with_attachments, record_attachments
 from ingestion_pipeline.registry.database import now
@@ -61,7 +61,7 @@ class DocumentResult:
 
     document_id: str
     version: str | None
-    stages: dict[Stage, StageResult] = field(default_factory=dict)
+    stages: dict[str, StageResult] = field(default_factory=dict)
     object_key: str | None = None
     bytes: int | None = None
     media_type: str | None = None
@@ -160,7 +160,7 @@ def _record_questions(
                 task_documents.c.claim_id == claim_id,
                 task_documents.c.document_id == result.document_id,
                 task_documents.c.outcome.is_(None),
-                tasks.c.type == TaskType.INGEST,
+                tasks.c.type.in_(OF_DOCUMENTS),
                 tasks.c.document_id == task_documents.c.document_id,
                 tasks.c.state.not_in(FINAL_STATES),
                 documents.c.requested_at < claimed_at,  # a newer version may ask nothing
@@ -198,7 +198,11 @@ def _record_documents(
                 **_next_state(end, again),
                 claim_id=None,
                 crashes=0,
-                force=sa.and_(documents.c.force, again),
+                # What goes through a pipeline step by step is forced until the last one.
+                force=sa.and_(
+                    documents.c.force,
+                    again | documents.c.pipeline.is_not(None) if end is _End.FURTHER else again,
+                ),
                 updated_at=now(),
             ),
             [_values(result, end) for result in ended],
@@ -206,7 +210,7 @@ def _record_documents(
     note_versions(
         connection,
         [
-            (result.document_id, Version(result.version, result.object_key, result.bytes))
+            (result.document_id, Version(result.version, result.object_key, result.bytes), None)
             for result in results
             if result.object_key is not None and result.version is not None
         ],
@@ -292,7 +296,8 @@ def _next_state(end: _End, again: sa.ColumnElement[bool]) -> dict[str, Any]:
             state = sa.case((again, DocumentState.PENDING), else_=DocumentState.INDEXED)
             return {"state": state, "attempts": 0}
         case _End.FURTHER:
-            return {}
+            waits = (documents.c.state == DocumentState.PROCESSING, DocumentState.PENDING)
+            return {"state": sa.case(waits, else_=documents.c.state)}
 
 
 def _record_outcomes(
@@ -322,7 +327,8 @@ def _record_outcomes(
     ]
     was_not_asked = sa.exists().where(
         tasks.c.task_id == task_documents.c.task_id,
-        (tasks.c.type != TaskType.INGEST) | (tasks.c.document_id != task_documents.c.document_id),
+        tasks.c.type.not_in(OF_DOCUMENTS)
+        | tasks.c.document_id.is_distinct_from(task_documents.c.document_id),
     )
     touched: set[str] = set()
     for outcome, ids, condition in (

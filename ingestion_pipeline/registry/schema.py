@@ -27,6 +27,25 @@ collections = sa.Table(
     sa.Column("name", sa.String(63), nullable=False),
     sa.Column("config", sa.JSON, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("searched_model", sa.Text, comment="null until something is published"),
+)
+
+generations = sa.Table(
+    "generations",
+    metadata,
+    sa.Column(
+        "collection_key",
+        _key,
+        sa.ForeignKey("collections.key", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("index_table", sa.String(255), primary_key=True),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False, comment="of the model"),
+    sa.Column("recipes", sa.JSON, nullable=False, comment="of its documents, by pipeline"),
+    sa.Column("kept_until", sa.Double, comment="null while it is being filled"),
+    sa.Column("problem", sa.Text, comment="why it is not searched although it is full"),
+    comment="tables of other embedding models beside the one that is searched",
 )
 
 stage_versions = sa.Table(
@@ -133,6 +152,7 @@ documents = sa.Table(
     sa.Column("object_key", sa.Text),
     sa.Column("parent_id", _id, index=True, comment="the document it is attached to"),
     sa.Column("parser", sa.String(16), comment="its kind, where it is not the collection's"),
+    sa.Column("pipeline", sa.String(63), comment="where it goes another way than its collection"),
     sa.Column("fetch", sa.Boolean, nullable=False, comment="bytes are to be fetched from the uri"),
     sa.Column("media_type", sa.String(255)),
     sa.Column("bytes", sa.BigInteger),
@@ -176,6 +196,7 @@ document_versions = sa.Table(
     sa.Column("object_key", sa.Text, nullable=False, index=True),
     sa.Column("bytes", sa.BigInteger),
     sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("stamp", sa.String(96), comment="of the file that had these bytes, if it was one"),
     comment="where the bytes of each version are, until maintenance removes them",
 )
 
@@ -224,11 +245,29 @@ document_stages = sa.Table(
         sa.ForeignKey("documents.document_id", ondelete="CASCADE"),
         primary_key=True,
     ),
-    sa.Column("stage", sa.String(16), primary_key=True),
+    sa.Column("stage", sa.String(64), primary_key=True, comment="or a part of one"),
     sa.Column("version", sa.String(64), nullable=False, comment="sha256 of the source bytes"),
     sa.Column("recipe", sa.String(64), nullable=False, comment="configuration and code"),
     sa.Column("fingerprint", sa.String(64), nullable=False, comment="names the stored result"),
     sa.Column("updated_at", sa.Double, nullable=False),
+)
+
+copies = sa.Table(
+    "copies",
+    metadata,
+    sa.Column(
+        "document_id",
+        _id,
+        sa.ForeignKey("documents.document_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("index_table", sa.String(255), primary_key=True),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("recipe", sa.String(64), nullable=False),
+    sa.Column("stages", sa.JSON, nullable=False, comment="recipe and fingerprint of each"),
+    sa.Column("chunks", sa.Integer, nullable=False),
+    sa.Column("tokens", sa.Integer, nullable=False),
+    comment="what of each document is in tables beside the one that is searched",
 )
 
 tasks = sa.Table(
@@ -257,6 +296,7 @@ tasks = sa.Table(
     sa.Column("finished_at", sa.Double),
     sa.Index(None, "collection", "state"),
     sa.Index(None, "state", "created_at"),
+    sa.Index(None, "type", "state"),
     sa.Index(None, "deadline"),
 )
 
@@ -283,6 +323,39 @@ task_messages = sa.Table(
     ),
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
+)
+
+sources = sa.Table(
+    "sources",
+    metadata,
+    sa.Column("name", sa.String(63), primary_key=True),
+    sa.Column(
+        "collection_key",
+        _key,
+        sa.ForeignKey("collections.key", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("address", sa.Text, nullable=False, comment="as people read it"),
+    sa.Column("looked_at", sa.Double, comment="when it was last looked at"),
+    sa.Column("complete_at", sa.Double, comment="when it was last seen as a whole"),
+    sa.Column("problem", sa.Text, comment="why it could not be seen as a whole"),
+    comment="folders, buckets and web sites that collections follow",
+)
+
+source_files = sa.Table(
+    "source_files",
+    metadata,
+    sa.Column(
+        "source", sa.String(63), sa.ForeignKey("sources.name", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("uri", sa.Text, primary_key=True),
+    sa.Column("document_id", _id, nullable=False, index=True),
+    sa.Column("signature", sa.Text, nullable=False, comment="another one means other content"),
+    sa.Column("bytes", sa.BigInteger),
+    sa.Column("missing_since", sa.Double, comment="when it was first not there any more"),
+    sa.Column("confirmed", sa.Boolean, nullable=False, comment="a person said that it is gone"),
+    comment="what each source held when it was last seen, and has been handed over",
 )
 
 operations = sa.Table(

@@ -16,6 +16,8 @@ from ingestion_pipeline.registry import multiset
 from ingestion_pipeline.registry.database import insert_all_missing, insert_into, now
 from ingestion_pipeline.registry.schema import document_stages, stage_versions
 
+_STAGES = frozenset(Stage)
+
 
 @dataclass(frozen=True)
 class StageResult:
@@ -30,7 +32,7 @@ class FinishedStages:
     """The stages that were brought up to date for one version of a document."""
 
     version: str | None
-    stages: Mapping[Stage, StageResult]
+    stages: Mapping[str, StageResult]
 
 
 def record_stages(
@@ -62,10 +64,11 @@ def record_stages(
         ),
         rows,
     )
-    added: dict[Stage, dict[str, str]] = {}
+    added: dict[str, dict[str, str]] = {}
     for document_id, one in finished.items():
         for stage, result in one.stages.items():
-            added.setdefault(stage, {})[document_id] = result.fingerprint
+            if stage in _STAGES:  # parts of one, which pipelines have, count with it
+                added.setdefault(stage, {})[document_id] = result.fingerprint
     removed = {
         stage: {key: before[key, stage] for key in new if (key, stage) in before}
         for stage, new in added.items()
@@ -77,18 +80,17 @@ def forget_stages(
     connection: sa.Connection,
     collection_key: str,
     document_ids: Sequence[str],
-    stages: Sequence[Stage] = tuple(Stage),
+    stages: Sequence[Stage] | None = None,
 ) -> None:
     """Forget stages of documents, all of them unless some are named."""
     before = _fingerprints(connection, document_ids)
+    named = sa.true() if stages is None else document_stages.c.stage.in_(stages)
     connection.execute(
-        document_stages.delete().where(
-            document_stages.c.document_id.in_(document_ids), document_stages.c.stage.in_(stages)
-        )
+        document_stages.delete().where(document_stages.c.document_id.in_(document_ids), named)
     )
-    removed: dict[Stage, dict[str, str]] = {}
+    removed: dict[str, dict[str, str]] = {}
     for (document_id, stage), fingerprint in before.items():
-        if stage in stages:
+        if stage in (stages or _STAGES):
             removed.setdefault(stage, {})[document_id] = fingerprint
     if removed:
         _update_versions(connection, collection_key, removed, {})
@@ -96,20 +98,20 @@ def forget_stages(
 
 def _fingerprints(
     connection: sa.Connection, document_ids: Sequence[str]
-) -> dict[tuple[str, Stage], str]:
+) -> dict[tuple[str, str], str]:
     rows = connection.execute(
         sa.select(
             document_stages.c.document_id, document_stages.c.stage, document_stages.c.fingerprint
         ).where(document_stages.c.document_id.in_(document_ids))
     )
-    return {(row.document_id, Stage(row.stage)): row.fingerprint for row in rows}
+    return {(row.document_id, row.stage): row.fingerprint for row in rows}
 
 
 def _update_versions(
     connection: sa.Connection,
     collection_key: str,
-    removed: Mapping[Stage, Mapping[str, str]],
-    added: Mapping[Stage, Mapping[str, str]],
+    removed: Mapping[str, Mapping[str, str]],
+    added: Mapping[str, Mapping[str, str]],
 ) -> None:
     """Take fingerprints of documents out of the collection's data versions, and put others in."""
     stages = sorted({*removed, *added})

@@ -17,6 +17,7 @@ from ingestion_pipeline.model.documents import DocumentState, ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import (
     BUILDS,
     FINAL_STATES,
+    OF_DOCUMENTS,
     Backend,
     Priority,
     Question,
@@ -348,7 +349,7 @@ def _let_go_on(connection: sa.Connection, task_id: str) -> list[str]:
 def _running(
     connection: sa.Connection, claim_id: int, document_ids: Collection[str]
 ) -> dict[str, list[tuple[str, float]]]:
-    """Return the ingest tasks that a claim works on, by document, and how far they are."""
+    """Return the tasks about one document each that a claim works on, and how far they are."""
     found: dict[str, list[tuple[str, float]]] = {}
     query = (
         sa.select(task_documents.c.document_id, tasks.c.task_id, tasks.c.progress)
@@ -356,7 +357,8 @@ def _running(
         .where(
             task_documents.c.claim_id == claim_id,
             tasks.c.state.not_in(FINAL_STATES),
-            tasks.c.type == TaskType.INGEST,
+            tasks.c.type.in_(OF_DOCUMENTS),
+            tasks.c.document_id == task_documents.c.document_id,
         )
     )
     for part in parts(sorted(document_ids)):

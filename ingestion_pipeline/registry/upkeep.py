@@ -15,6 +15,7 @@ from ingestion_pipeline.registry.database import Database, now
 from ingestion_pipeline.registry.documents import lock_documents, parts
 from ingestion_pipeline.registry.schema import (
     claims,
+    copies,
     document_stages,
     document_versions,
     documents,
@@ -95,11 +96,19 @@ class Upkeep:
             .where(documents.c.collection_key == collection_key)
         )
         found: dict[str, set[str] | None] = {}
+        beside = (
+            sa.select(copies.c.document_id, copies.c.stages)
+            .join(documents)
+            .where(documents.c.collection_key == collection_key)
+        )
         with self._database.read() as connection:
             for document_id, claim_id, fingerprint in connection.execute(query):
                 recorded = found.setdefault(document_id, set() if claim_id is None else None)
                 if recorded is not None and fingerprint is not None:
                     recorded.add(fingerprint)
+            for document_id, stages in connection.execute(beside):
+                if recorded := found.get(document_id):
+                    recorded.update(fingerprint for _, fingerprint in stages.values())
         return found
 
     def doubtful(self, collection_key: str) -> set[str]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from ingestion_pipeline.model.documents import Stage
-from ingestion_pipeline.registry.database import insert_all_missing, now
-from ingestion_pipeline.registry.schema import document_stages, document_versions
+from ingestion_pipeline.model.documents import DocumentState, Stage
+from ingestion_pipeline.registry.database import insert_into, now
+from ingestion_pipeline.registry.schema import document_stages, document_versions, documents
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,61 @@ class Version:
     bytes: int | None
 
 
-def note_versions(connection: sa.Connection, found: Iterable[tuple[str, Version]]) -> None:
-    """Remember where the bytes of versions of documents are."""
-    insert_all_missing(
-        connection,
-        document_versions,
-        [{"document_id": document_id, **vars(version)} for document_id, version in found],
-        created_at=now(),
+@dataclass(frozen=True)
+class StampedVersion(Version):
+    """A version that was read from a file; ``is_current`` if it is published, and nothing newer."""
+
+    is_current: bool
+
+
+def note_versions(
+    connection: sa.Connection, found: Iterable[tuple[str, Version, str | None]]
+) -> None:
+    """Remember where the bytes of versions of documents are, and the stamps of the files."""
+    rows = [
+        {"document_id": document_id, **vars(version), "stamp": stamp}
+        for document_id, version, stamp in found
+    ]
+    if not rows:
+        return
+    insert = insert_into(connection, document_versions).values(created_at=now())
+    stamp = sa.func.coalesce(insert.excluded.stamp, document_versions.c.stamp)
+    connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=document_versions.primary_key, set_={"stamp": stamp}
+        ),
+        rows,
     )
+
+
+def stamped_versions(
+    connection: sa.Connection, document_ids: Sequence[str]
+) -> dict[tuple[str, str], StampedVersion]:
+    """Return the versions of documents that were read from files, by document and stamp."""
+    query = (
+        sa.select(
+            document_versions.c.document_id,
+            document_versions.c.stamp,
+            document_versions.c.sha256,
+            document_versions.c.object_key,
+            document_versions.c.bytes,
+            sa.and_(
+                documents.c.state == DocumentState.INDEXED,
+                documents.c.sha256 == document_versions.c.sha256,
+            ).label("is_current"),
+        )
+        .join(documents, documents.c.document_id == document_versions.c.document_id)
+        .where(
+            document_versions.c.document_id.in_(document_ids),
+            document_versions.c.stamp.is_not(None),
+        )
+    )
+    return {
+        (row.document_id, row.stamp): StampedVersion(
+            row.sha256, row.object_key, row.bytes, bool(row.is_current)
+        )
+        for row in connection.execute(query)
+    }
 
 
 def published_versions(

@@ -16,6 +16,7 @@ from threading import Lock
 from ingestion_pipeline.graph.ranking import KnownNames, PassageGraph, passage_graph, rank
 from ingestion_pipeline.indexing import CollectionIndex, GraphSnapshot, Snapshot
 from ingestion_pipeline.model.search import Hit
+from ingestion_pipeline.retrieval.overview import Overview
 
 COLLECTIONS_KEPT = 4
 """In memory, in each process."""
@@ -27,6 +28,7 @@ class Links:
 
     names: KnownNames
     passages: PassageGraph
+    overview: Overview
 
     def lead_on(self, words: str, found: Sequence[Hit]) -> bool:
         """Whether the question, or one of the best passages found, names a document."""
@@ -95,7 +97,11 @@ _kept = _Kept()
 
 def _read(graph: GraphSnapshot, snapshot: Snapshot) -> Links:
     entities = list(graph.entities())
-    return Links(KnownNames(entities), passage_graph(entities, snapshot.document_of_chunks()))
+    return Links(
+        KnownNames(entities),
+        passage_graph(entities, snapshot.document_of_chunks()),
+        Overview(graph.communities(), graph.reports()),
+    )
 
 
 def _scores(hits: Sequence[Hit]) -> list[tuple[str, float]]:

@@ -8,6 +8,7 @@ queries to the index (``indexing.snapshot``).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,19 +16,22 @@ from ingestion_pipeline.control import Control, NoControl
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 from ingestion_pipeline.indexing import (
     CollectionIndex,
+    FoundSummary,
     GraphIndex,
     GraphSnapshot,
     Snapshot,
     SummaryIndex,
+    SummarySnapshot,
 )
 from ingestion_pipeline.model.search import Hit, SearchMode
 from ingestion_pipeline.retrieval.filters import filter_sql
 from ingestion_pipeline.retrieval.fusion import fused
 from ingestion_pipeline.retrieval.graph import Links, links
+from ingestion_pipeline.retrieval.overview import Overview, Scope, scope
 from ingestion_pipeline.retrieval.tree import (
     TRIED,
     is_broad,
-    nearer,
+    overview,
     passage,
     ranked,
     with_summaries,
@@ -68,10 +72,10 @@ def search(
 
     Tree mode is hybrid mode with summaries, graph mode is hybrid mode with what the chunks found
     and the query refer to, where the collection has such. Auto mode is hybrid mode; it follows
-    links where they lead to documents, and shows summaries, or a report on what the graph says, to
-    questions so broad that one is near to them. The query is words, not a language: no character in
-    it is special. An empty query, or a collection in which nothing is indexed, finds nothing. Text
-    mode does not touch the embedder.
+    links where they lead to documents, shows summaries to questions so broad that one is near to
+    them, and reports on several communities of the graph to those that ask for an overview. The
+    query is words, not a language: no character in it is special. An empty query, or a collection
+    in which nothing is indexed, finds nothing. Text mode does not touch the embedder.
 
     Raises:
         PermanentError: of kind ``invalid_option`` for ``k`` out of 1..1000 or a filter that cannot
@@ -109,23 +113,74 @@ def _answer(
         return _passages(partial(snapshot.nearest, vector, where=where), k)[:k]
     both = cache(partial(_both, snapshot, words, vector, where))
     ranking = partial(_fused, both)
-    graph = GraphSnapshot()
-    if mode in {SearchMode.GRAPH, SearchMode.AUTO}:
-        graph = GraphIndex(index).snapshot()
-        known = links(index, graph, snapshot)
-        if known and (mode is SearchMode.GRAPH or known.lead_on(words, ranking(k))):
-            ranking = partial(_followed, known, words, ranking, snapshot, where)
+    if mode is SearchMode.HYBRID:
+        return _passages(ranking, k)[:k]
+    tree = SummaryIndex(index)
+    asked = _Asked(words, vector, k, where, snapshot)
+    if mode is SearchMode.TREE:
+        return asked.with_summaries(_passages(ranking, k), tree.snapshot())
+    graph = GraphIndex(index).snapshot()
+    known = links(index, graph, snapshot)
+    if known and (mode is SearchMode.GRAPH or known.lead_on(words, ranking(k))):
+        ranking = partial(_followed, known, words, ranking, snapshot, where)
     passages = _passages(ranking, k)
-    if mode in {SearchMode.HYBRID, SearchMode.GRAPH}:
+    if mode is SearchMode.GRAPH:
         return passages[:k]
-    tree = SummaryIndex(index).snapshot()
-    near = tree.nearest(vector, _depth(k))
+    if known and (wide := scope(words)) is not Scope.SOMETHING:
+        return asked.with_reports(passages, wide, tree.snapshot(), graph, known.overview)
     _, nearest = both(k)
-    reports = nearer(graph.nearest_reports(vector, TRIED), near)
-    if mode is SearchMode.AUTO and not is_broad(nearest, [*reports, *near]):
-        return passages[:k]
-    summaries = ranked(tree.matching(words, _depth(k)), near)
-    return with_summaries(passages, summaries, snapshot, k, where, reports)
+    return asked.broadened(passages, nearest, tree.snapshot())
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question, and the chunks that it is asked of; ``where`` is asked of all that is found."""
+
+    words: str
+    vector: NDArray[np.float32]
+    k: int
+    where: str | None
+    snapshot: Snapshot
+
+    def with_summaries(self, passages: Sequence[Hit], tree: SummarySnapshot) -> list[Hit]:
+        """Return passages with summaries among them."""
+        summaries = self._summaries(tree, self._near(tree))
+        return with_summaries(passages, summaries, self.snapshot, self.k, self.where)
+
+    def broadened(
+        self,
+        passages: Sequence[Hit],
+        nearest: Sequence[Hit],
+        tree: SummarySnapshot,
+    ) -> list[Hit]:
+        """Return passages with summaries among them, if one is near enough."""
+        near = self._near(tree)
+        if not is_broad(nearest, near):
+            return list(passages[: self.k])
+        summaries = self._summaries(tree, near)
+        return with_summaries(passages, summaries, self.snapshot, self.k, self.where)
+
+    def with_reports(
+        self,
+        passages: Sequence[Hit],
+        wide: Scope,
+        tree: SummarySnapshot,
+        graph: GraphSnapshot,
+        known: Overview,
+    ) -> list[Hit]:
+        """Return passages with several reports before them, or among them."""
+        summaries = self._summaries(tree, self._near(tree))
+        if wide is Scope.ALL:
+            found = known.of_all()
+            return overview(passages, found, summaries, self.snapshot, self.k, self.where)
+        found = known.of_topic(graph.nearest_reports(self.vector, TRIED))
+        return with_summaries(passages, summaries, self.snapshot, self.k, self.where, found)
+
+    def _near(self, tree: SummarySnapshot) -> list[FoundSummary]:
+        return tree.nearest(self.vector, _depth(self.k))
+
+    def _summaries(self, tree: SummarySnapshot, near: Sequence[FoundSummary]) -> list[FoundSummary]:
+        return ranked(tree.matching(self.words, _depth(self.k)), near)
 
 
 def _fused(both: Callable[[int], tuple[list[Hit], list[Hit]]], limit: int) -> list[Hit]:

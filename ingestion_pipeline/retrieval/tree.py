@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 
 from ingestion_pipeline.indexing import FoundReport, FoundSummary, Snapshot
 from ingestion_pipeline.model.search import Hit, HitKind
@@ -66,12 +67,6 @@ def is_broad(chunks: Sequence[Hit], summaries: Sequence[FoundSummary]) -> bool:
     return summaries[0].score >= BROAD * chunks[0].score
 
 
-def nearer(reports: Sequence[FoundReport], summaries: Sequence[FoundSummary]) -> list[FoundSummary]:
-    """Return the reports that are nearer to a question than all summaries, as summaries."""
-    nearest = max((each.score for each in summaries), default=0.0)
-    return [_as_summary(each) for each in reports if each.score > nearest]
-
-
 def _as_summary(found: FoundReport) -> FoundSummary:
     report = found.report
     cited = tuple(dict.fromkeys(each.chunk_id for each in report.citations))
@@ -91,7 +86,7 @@ def with_summaries(
     snapshot: Snapshot,
     k: int,
     where: str | None = None,
-    reports: Sequence[FoundSummary] = (),
+    reports: Sequence[FoundReport] = (),
 ) -> list[Hit]:
     """Return at most ``k`` hits: those of ``ranking``, and summaries in the place of some.
 
@@ -102,16 +97,14 @@ def with_summaries(
             so what was changed or deleted is quoted by none.
         k: How many hits are wanted.
         where: What else is asked of all that a summary cites, in trusted SQL.
-        reports: Best first; the first that can be shown is, as if it were the best summary.
+        reports: Best first; shown in turn with summaries, as if one were the best of them.
     """
     kept = list(ranking[:k])
     most = int(LARGEST_SHARE * len(kept))
     tried = summaries[: max(TRIED, TRIED_PER_SUMMARY * most)] if most else ()
     lower = (len(kept) + 1) // 2
     shown: list[_Offer] = []
-    offers = _offers(HitKind.REPORT, reports if most else (), ranking, snapshot, where)[:1]
-    offers += _offers(HitKind.SUMMARY, tried, ranking, snapshot, where)
-    for offer in offers:
+    for offer in _offers(reports if most else (), tried, ranking, snapshot, where):
         if len(shown) == most:
             break
         if len(kept) + len(shown) >= k:
@@ -123,22 +116,50 @@ def with_summaries(
     return _together(kept, shown)
 
 
+def overview(
+    ranking: Sequence[Hit],
+    reports: Sequence[FoundReport],
+    summaries: Sequence[FoundSummary],
+    snapshot: Snapshot,
+    k: int,
+    where: str | None = None,
+) -> list[Hit]:
+    """Return at most ``k`` hits for a question that names nothing: half of them tell of all.
+
+    No document answers it, so it loses none. The arguments are those of ``with_summaries``; the
+    reports come first, and then summaries as far as there are too few.
+    """
+    most = k // 2
+    reports, tried = reports[: 2 * most], summaries[:most]
+    shown = _offers(reports, tried, ranking, snapshot, where)
+    shown.sort(key=lambda offer: offer.kind is not HitKind.REPORT)
+    best = ranking[0].score if ranking else 1.0
+    hits = [_shown(offer, best) for offer in shown[:most]]
+    return hits + list(ranking[: k - len(hits)])
+
+
 def _offers(
-    kind: HitKind,
+    reports: Sequence[FoundReport],
     summaries: Sequence[FoundSummary],
     ranking: Sequence[Hit],
     snapshot: Snapshot,
     where: str | None,
 ) -> list[_Offer]:
-    """Return the summaries of which all that they cite is visible."""
-    wanted = dict.fromkeys(chunk_id for each in summaries for chunk_id in each.cited)
+    """Return those of which all that they cite is visible: a report, a summary, and so on."""
+    kinds = [(HitKind.REPORT, _as_summary(each)) for each in reports]
+    kinds += [(HitKind.SUMMARY, each) for each in summaries]
+    wanted = dict.fromkeys(chunk_id for _, each in kinds for chunk_id in each.cited)
     visible = snapshot.hits(list(wanted), where)
     scores = {hit.chunk_id: hit.score for hit in ranking}
-    return [
+    found = [
         _Offer(each, _best_first([visible[chunk_id] for chunk_id in each.cited], scores), kind)
-        for each in summaries
+        for kind, each in kinds
         if each.cited and visible.keys() >= set(each.cited)
     ]
+    first = [each for each in found if each.kind is HitKind.REPORT]
+    second = [each for each in found if each.kind is HitKind.SUMMARY]
+    in_turn = chain.from_iterable(zip_longest(first, second))
+    return [each for each in in_turn if each is not None]
 
 
 def _best_first(hits: Sequence[Hit], scores: Mapping[str, float]) -> list[Hit]:

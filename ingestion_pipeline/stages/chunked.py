@@ -57,6 +57,8 @@ def _chunks(work: Work, tools: Tools, parsed: ParsedDocument, control: Control) 
         overlap=config.chunk_overlap,
         delimiters=config.chunk_delimiters,
         parent_tokens=config.parent_tokens,
+        levels=config.chunk_levels,
+        depth=config.chunk_depth,
     )
     chunks = cut(
         parsed,

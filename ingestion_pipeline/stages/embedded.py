@@ -35,7 +35,7 @@ def run(works: Sequence[Work], tools: Tools, control: Control) -> None:
     missing = []
     for work in works:
         began = time.perf_counter()
-        work.vectors = None if work.document.force else load(work, tools)
+        work.vectors = None if work.is_forced(Stage.EMBEDDED) else load(work, tools)
         work.steps[Stage.EMBEDDED] = Step(work.vectors is None, time.perf_counter() - began)
         if work.vectors is None:
             missing.append(work)
@@ -64,6 +64,7 @@ class _Part:
 
 
 def _embed(works: Sequence[Work], tools: Tools, control: Control) -> None:
+    runtime = tools.embedder.runtime  # loads it, which is no part of its speed
     began = time.perf_counter()
     embedded = _embedded(works, tools, control)
     for position, parts in groupby(embedded, key=itemgetter(0)):
@@ -79,6 +80,7 @@ def _embed(works: Sequence[Work], tools: Tools, control: Control) -> None:
     for work in works:
         share = len(work.chunks or ()) / max(1, total)
         work.steps[Stage.EMBEDDED] = Step(True, share * seconds)
+        work.embedded_by = f"{runtime} {tools.embedder.precision}"
 
 
 def _embedded(

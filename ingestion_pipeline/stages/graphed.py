@@ -9,7 +9,7 @@ one step, under the lease that ``before_commit`` checks.
 What is published is the same whatever was built before, but for the ids of communities: one that
 has changed a little keeps its id.
 
-All graphs of documents are in memory, and all texts.
+All graphs of documents are in memory, and all texts and vectors of chunks.
 """
 
 from __future__ import annotations
@@ -23,19 +23,30 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from ingestion_pipeline.control import Control
+from ingestion_pipeline.control import Control, watched
 from ingestion_pipeline.embedding import Embedder
 from ingestion_pipeline.enrichment.keywords import keywords
 from ingestion_pipeline.errors import IngestError, StopWorkError
-from ingestion_pipeline.graph import Material, document_graphs, known_names, linked, merged
+from ingestion_pipeline.graph import (
+    Material,
+    document_graphs,
+    has_model,
+    known_names,
+    linked,
+    merged,
+)
 from ingestion_pipeline.graph.communities import communities, modularity
-from ingestion_pipeline.graph.reports import reports, sentences
+from ingestion_pipeline.graph.doubts import Judge
+from ingestion_pipeline.graph.exports import View
+from ingestion_pipeline.graph.reports import PROMPT, quoted, reports, sentences
+from ingestion_pipeline.graph.reports import Material as ReportMaterial
 from ingestion_pipeline.indexing import Snapshot
 from ingestion_pipeline.indexing.graph_rows import IndexedReport
 from ingestion_pipeline.indexing.graphs import GraphCounts, GraphIndex, GraphSnapshot
 from ingestion_pipeline.indexing.summary_rows import Origin
+from ingestion_pipeline.languages import NAMES
 from ingestion_pipeline.llm import ChatModel
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import CollectionName, GraphConfig
@@ -45,18 +56,27 @@ from ingestion_pipeline.model.graph import (
     DocumentGraph,
     ExtractionMethod,
     KnowledgeGraph,
+    Report,
 )
 from ingestion_pipeline.raptor import leaves_hash
+from ingestion_pipeline.stages.foreseen import Estimate, estimated, questions_about
 from ingestion_pipeline.stages.recipes import (
     document_fingerprint,
     extraction_recipe,
     graph_recipe,
     report_recipe,
 )
-from ingestion_pipeline.stages.report_writer import ReportWriter
 from ingestion_pipeline.stages.side_by_side import Together, in_order
 from ingestion_pipeline.stages.wording import language
+from ingestion_pipeline.stages.writer import Manner, Writer
 from ingestion_pipeline.storage.artifacts import ArtifactStore
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
+    Vectors = NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +86,20 @@ READERS = 4
 """Threads that look up what is stored; a bucket takes its time for each answer."""
 TELL_SECONDS = 1.0
 SHOWN_WARNINGS = 20
+MAX_ERRORS = 3
+"""After more, the language model is asked for no more reports in this build."""
+_SAMPLES = 20
+"""Sentences that tell the language of a report."""
 _KEY_PHRASES = 5
 """Of a chunk in a language that no parser is there for."""
-_PARSED = frozenset({"en", None})
+_BY_SPELLING = (
+    "is read by its spelling alone, as no model of it is installed; there is one for English, and "
+    "one for Chinese (the extra `chinese`)"
+)
+_NO_TITLES = frozenset(
+    {"readme", "index", "untitled", "document", "copy", "draft", "scan", "page", "license", "notes"}
+)
+"""What files are called whatever is in them."""
 _EXTENSION = re.compile(r"\.[a-zA-Z][a-zA-Z0-9]{0,4}$")
 _SHARES = {
     "extract": 0.6,
@@ -95,7 +126,7 @@ def _tell_nobody(fraction: float, message: str) -> None:
 class GraphInputs:
     """What the graph of a collection is built of and with.
 
-    Reports are found by the embedding model that the chunks' vectors are of. Without a language
+    A report's vector is the mean of those of the chunks that it cites. Without a language
     model, documents are read by a parser and reports quote sentences. ``corrections`` are what
     persons said of names, in the order in which they did.
     """
@@ -139,12 +170,15 @@ class GraphReport:
     """What a build did.
 
     Of the ``documents``, those ``extracted`` were read now, the others' graphs taken over.
-    ``communities`` counts those of each level; ``reports_written`` were written and embedded now.
+    ``communities`` counts those of each level; ``reports_written`` were written now.
     ``incomplete`` are documents, and ``fallbacks`` reports, for which the language model was to be
-    asked and did not answer all: they are done without it, until the next build. ``tokens`` are
-    what it was paid for. ``left_out`` are documents that nobody asked to be read and that have not
-    been read yet; ``failed`` those that cannot be read because of an error, with its message.
-    ``seconds`` are by phase.
+    asked and did not answer all: they are done without it, until the next build. ``doubts`` are the
+    pairs of names that it was asked about, of which those it did not answer stay apart. ``tokens``
+    are what it was paid for, ``estimate`` what was foreseen. ``left_out`` are documents that nobody
+    asked to be read and that have not been read yet; ``failed`` those that cannot be read because
+    of an error, with its message.
+    ``by_spelling`` counts those read now whose language no model is installed for, by its code.
+    ``seconds`` are by phase; ``view`` is what was published.
     """
 
     origin: Origin
@@ -157,11 +191,16 @@ class GraphReport:
     reports_written: int
     incomplete: int
     fallbacks: int
+    doubts: int
+    doubts_unanswered: int
     tokens: int
+    estimate: Estimate
     left_out: int
     failed: Mapping[str, str]
+    by_spelling: Mapping[str, int]
     warnings: Sequence[str]
     seconds: Mapping[str, float]
+    view: View = field(repr=False)
 
     @property
     def reused(self) -> int:
@@ -200,7 +239,7 @@ def build(
     ids = inputs.snapshot.document_ids()
     together = Together(control)
     with (
-        ReportWriter(inputs.embedder, inputs.llm, together) as writer,
+        Writer(_manner(inputs), inputs.embedder, inputs.llm, together) as writer,
         ThreadPoolExecutor(_threads(inputs), thread_name_prefix="graph") as pool,
         together,
     ):
@@ -209,12 +248,16 @@ def build(
             reading.read(ids)
         with told.phase("link"), _uncollected():
             links = list(_linked(reading, together))
-        with told.phase("merge", "merging"), _uncollected():
+        asked = inputs.llm if inputs.config.resolve_with_llm else None
+        judge = Judge(asked, together) if asked else None
+        with told.phase("merge", "merging"), nullcontext() if judge else _uncollected():
             graph = merged(
                 inputs.collection.key,
                 links,
                 together,
                 inputs.corrections,
+                vectors=reading.vectors,
+                judge=judge,
                 resolution=inputs.config.resolution,
                 types=inputs.config.entity_types,
             )
@@ -223,8 +266,9 @@ def build(
             worth = modularity(found, graph.relations)
         # A language model may take hours, and its connections do make cycles.
         with told.phase("reports"), nullcontext() if inputs.llm else _uncollected():
-            writer.know(before.indexed_reports())
-            said = sentences(_watched(links, together), graph.resolved, reading.texts)
+            # Not what quotes since the language model failed.
+            known = [each for each in before.reports() if each.method is writer.method]
+            said = sentences(watched(links, together), graph.resolved, reading.texts)
             written = reports(
                 graph,
                 found,
@@ -232,9 +276,11 @@ def build(
                 lambda materials: told.each(list(materials), writer.write, "reports"),
                 writer.titles,
                 inputs.report_recipe,
-                writer.known,
+                together,
+                known,
             )
-            indexed = [IndexedReport(each, writer.vector(each.text)) for each in written]
+            places = {each.entity_id: each.chunk_ids for each in graph.entities}
+            indexed = [IndexedReport(each, reading.middle(each, places)) for each in written]
         with told.phase("publish", "publishing"):
             control.check()
             origin = Origin(leaves_hash(reading.texts), inputs.recipe)
@@ -256,15 +302,36 @@ def build(
         counts=counts,
         communities=dict(sorted(Counter(each.level for each in found).items())),
         modularity=worth,
-        reports_written=writer.written,
+        reports_written=_news(written, known),
         incomplete=reading.incomplete,
         fallbacks=writer.fallbacks,
-        tokens=reading.tokens + writer.tokens,
+        doubts=judge.asked if judge else 0,
+        doubts_unanswered=judge.unanswered if judge else 0,
+        tokens=reading.tokens + writer.tokens + (judge.tokens if judge else 0),
+        estimate=reading.estimate,
         left_out=reading.left_out,
         failed=reading.failed,
+        by_spelling=reading.by_spelling,
         warnings=tuple(reading.warnings),
         seconds=told.seconds,
+        view=View(inputs.collection.name, graph, found, written),
     )
+
+
+def estimate(
+    inputs: GraphInputs, control: Control, document_ids: Collection[str] | None = None
+) -> Estimate:
+    """Return what a build would read and ask a language model; it reads and asks nothing.
+
+    Raises:
+        StopWorkError: as ``control`` does.
+    """
+    with (
+        ThreadPoolExecutor(_threads(inputs), thread_name_prefix="graph") as pool,
+        Together(control) as together,
+    ):
+        reading = _Reading(inputs, pool, together, _Told(_tell_nobody), document_ids)
+        return reading.foreseen(inputs.snapshot.document_ids())
 
 
 @contextmanager
@@ -283,6 +350,16 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+def _manner(inputs: GraphInputs) -> Manner[ReportMaterial]:
+    return Manner(
+        prompt=PROMPT,
+        max_tokens=inputs.embedder.max_tokens,
+        max_errors=MAX_ERRORS,
+        samples=lambda material: [each.text for each in material.quotable[:_SAMPLES]],
+        quote=quoted,
+    )
+
+
 def _threads(inputs: GraphInputs) -> int:
     return max(READERS, inputs.reader.max_concurrent if inputs.reader else 0)
 
@@ -296,17 +373,15 @@ def _communities(
     return communities(ids, graph.relations, control, before.communities())
 
 
+def _news(written: Iterable[Report], known: Iterable[Report]) -> int:
+    before = {each.inputs for each in known}
+    return len({each.inputs for each in written} - before)
+
+
 def _linked(reading: _Reading, control: Control) -> Iterator[DocumentGraph]:
     names = known_names(reading.graphs)
-    for graph in reading.graphs:
-        control.check()
+    for graph in watched(reading.graphs, control):
         yield linked(graph, reading.texts, names)
-
-
-def _watched(graphs: Iterable[DocumentGraph], control: Control) -> Iterator[DocumentGraph]:
-    for graph in graphs:
-        control.check()
-        yield graph
 
 
 @dataclass(frozen=True)
@@ -314,6 +389,7 @@ class _Found:
     """A document, and its graph if that is stored."""
 
     material: Material
+    vectors: Vectors
     fingerprint: str
     graph: DocumentGraph | None
 
@@ -325,6 +401,8 @@ class _Read:
     document: _Found
     graph: DocumentGraph | None
     error: str = ""
+    by_spelling: str = ""
+    """Its language, where no model is installed for that."""
 
 
 class _Reading:
@@ -349,8 +427,11 @@ class _Reading:
         self.graphs: list[DocumentGraph] = []
         self.texts: dict[str, str] = {}
         """Those of the chunks of all graphs, by their ids."""
+        self.vectors: dict[str, Vector] = {}
         self.extracted = self.left_out = self.incomplete = self.tokens = 0
         self.failed: dict[str, str] = {}
+        self.by_spelling: Counter[str] = Counter()
+        self.estimate = Estimate()
         self.warnings: list[str] = []
 
     def read(self, document_ids: Sequence[str]) -> None:
@@ -358,21 +439,68 @@ class _Reading:
         self._count = len(document_ids)
         # The parser reads one batch after the other, whatever the number of threads.
         most = 2 * _threads(self._inputs) if self._inputs.reader else 2
-        for some in in_order(self._pool, self._made, self._unread(document_ids), most):
+        unread: Iterable[list[_Found]] = self._unread(document_ids)
+        if self._inputs.llm:
+            unread = list(unread)
+            self.estimate = self._estimated(self._inputs.llm, unread)
+            logger.info("%s: %s", self._inputs.collection.key, self.estimate)
+            left = self._inputs.llm.budget_left
+            if left is not None and left < self.estimate.tokens:
+                logger.warning("%d tokens of the budget are left: they may not do", left)
+        for some in in_order(self._pool, self._made, unread, most):
             for each in some:
                 self._take_read(each)
+
+    def foreseen(self, document_ids: Sequence[str]) -> Estimate:
+        """Return what a language model would be asked, and read nothing."""
+        self._count = len(document_ids)
+        unread = list(self._unread(document_ids))
+        if self._inputs.llm:
+            return self._estimated(self._inputs.llm, unread)
+        found = [each for some in unread for each in some]
+        return Estimate(len(found), sum(len(each.material.chunks) for each in found))
+
+    def _estimated(self, llm: ChatModel, groups: Iterable[list[_Found]]) -> Estimate:
+        unread = [each.material for some in groups for each in some]
+        asked = (
+            in_order(self._pool, self._questions, unread, 2 * READERS)
+            if self._inputs.reader
+            else ()
+        )
+        texts = [[chunk.text for chunk in each.chunks] for each in unread]
+        return estimated(self._inputs.config, llm, texts, asked)
+
+    def _questions(self, material: Material) -> tuple[int, int]:
+        llm = self._reader(material.document_id)
+        texts = [chunk.text for chunk in material.chunks]
+        return questions_about(self._inputs.config, llm, texts, self._control) if llm else (0, 0)
+
+    def _reader(self, document_id: str) -> ChatModel | None:
+        """Return the language model that reads; its answers are deleted with the document."""
+        llm, inputs = self._inputs.reader, self._inputs
+        return llm and llm.with_cache(inputs.artifacts.answers(inputs.collection, document_id))
+
+    def middle(self, report: Report, places: Mapping[str, Sequence[str]]) -> Vector:
+        """Return the mean of the vectors of the chunks that a report cites, of length 1.
+
+        If it quotes nothing, of those that name its entities: ``places`` says where they are.
+        """
+        import numpy as np
+
+        cited = [each.chunk_id for each in report.citations]
+        named = (chunk_id for each in report.entity_ids for chunk_id in places[each])
+        vectors = np.array([self.vectors[each] for each in cited or named], np.float64)
+        mean: Vector = vectors.sum(axis=0).astype(np.float32)
+        return mean / max(float(np.linalg.norm(mean)), 1e-12)
 
     def _unread(self, document_ids: Sequence[str]) -> Iterator[list[_Found]]:
         """Yield the documents to be read, several small ones together; take all others."""
         group: list[_Found] = []
         size = 1 if self._inputs.reader else CHUNKS_AT_ONCE
-        sources = (
-            (document_id, chunks)
-            for document_id, chunks, _ in self._inputs.snapshot.sources(document_ids)
-        )
+        sources = self._inputs.snapshot.sources(document_ids)
         for each in in_order(self._pool, self._looked_up, sources, 2 * READERS):
             if each.graph is not None:
-                self._take(each.material, each.graph)
+                self._take(each, each.graph)
             elif self._wanted is not None and each.material.document_id not in self._wanted:
                 self.left_out += 1
             else:
@@ -383,14 +511,14 @@ class _Reading:
         if group:
             yield group
 
-    def _looked_up(self, source: tuple[str, list[Chunk]]) -> _Found:
+    def _looked_up(self, source: tuple[str, list[Chunk], Vectors]) -> _Found:
         self._control.check()
-        document_id, chunks = source
+        document_id, chunks, vectors = source
         title = _title(self._names[document_id])
         fingerprint = document_fingerprint(title, chunks, self._recipe)
         artifacts, collection = self._inputs.artifacts, self._inputs.collection
         graph = artifacts.get_graph(collection, document_id, fingerprint)
-        return _Found(Material(document_id, chunks, title), fingerprint, graph)
+        return _Found(Material(document_id, chunks, title), vectors, fingerprint, graph)
 
     def _made(self, documents: Sequence[_Found]) -> list[_Read]:
         """Read documents; if that fails, each by itself, so that one harms no other."""
@@ -407,23 +535,22 @@ class _Reading:
     def _read_together(self, documents: Sequence[_Found]) -> list[_Read]:
         inputs = self._inputs
         materials = [self._in_its_language(each.material) for each in documents]
-        llm = inputs.reader
-        if llm is not None:
-            # What it answers about a document is deleted with it.
-            answers = inputs.artifacts.answers(inputs.collection, materials[0].document_id)
-            llm = llm.with_cache(answers)
+        llm = self._reader(materials[0].document_id)
         made = list(document_graphs(materials, self._control, llm, inputs.config.method))
         for each, graph in zip(documents, made, strict=True):
             if graph.complete:
                 inputs.artifacts.put_graph(
                     inputs.collection, graph.document_id, each.fingerprint, graph
                 )
-        return [_Read(each, graph) for each, graph in zip(documents, made, strict=True)]
+        return [
+            _Read(document, graph, by_spelling=_unread_language(material))
+            for document, material, graph in zip(documents, materials, made, strict=True)
+        ]
 
     def _in_its_language(self, material: Material) -> Material:
-        """Tell what a document is in, and its key phrases if no parser of that is there."""
+        """Tell what a document is in, and its key phrases if no model of that is there."""
         spoken = language([chunk.text for chunk in material.chunks])
-        if spoken in _PARSED:
+        if has_model(spoken):
             return replace(material, language=spoken)
         found = keywords(material.chunks, _KEY_PHRASES, spoken, self._control)
         phrases = tuple(dict.fromkeys(phrase for each in found for phrase in each))
@@ -436,15 +563,26 @@ class _Reading:
             self._tell()
             return
         self.extracted += 1
+        self._note_spelling(read.by_spelling)
         self.tokens += read.graph.tokens
         self.incomplete += not read.graph.complete
-        self._take(material, read.graph)
+        self._take(read.document, read.graph)
 
-    def _take(self, material: Material, graph: DocumentGraph) -> None:
+    def _note_spelling(self, spoken: str) -> None:
+        if spoken and not self.by_spelling[spoken]:
+            logger.info("%s %s", NAMES.get(spoken, spoken), _BY_SPELLING)
+        if spoken:
+            self.by_spelling[spoken] += 1
+
+    def _take(self, document: _Found, graph: DocumentGraph) -> None:
+        material = document.material
         self.graphs.append(graph)
-        self.texts |= {chunk.chunk_id: chunk.text for chunk in material.chunks}
+        for chunk, vector in zip(material.chunks, document.vectors, strict=True):
+            self.texts[chunk.chunk_id] = chunk.text
+            self.vectors[chunk.chunk_id] = vector
         if len(self.warnings) < SHOWN_WARNINGS:
-            self.warnings += (f"{material.title}: {each}" for each in graph.warnings)
+            name = self._names[material.document_id]
+            self.warnings += (f"{name}: {each}" for each in graph.warnings)
         self._tell()
 
     def _tell(self) -> None:
@@ -452,9 +590,33 @@ class _Reading:
         self._told(self._done / self._count, f"documents: {self._done:,} of {self._count:,}")
 
 
-def _title(name: str) -> str:
-    """Return what a document is called: its name without what tells the form of the file."""
-    return _EXTENSION.sub("", name.rpartition("/")[2]) or name
+def _unread_language(material: Material) -> str:
+    """Return the language of a document that is read by its spelling."""
+    return "" if has_model(material.language) else material.language or "unknown"
+
+
+def _title(name: str) -> str | None:
+    """Return what a document is called by its name, None if that tells of a file only.
+
+    "Albert_Einstein.txt" and "self-service portal.md" are of something; "scan-0042.pdf" and
+    "handbook.md" are not: each text with that word in it would be about the document.
+    """
+    name = _EXTENSION.sub("", name.rpartition("/")[2]) or name
+    if " " not in name:
+        name = name.replace("_", " ")
+    words = name.split()
+    letters = sum(map(str.isalpha, name))
+    if letters < sum(map(str.isdigit, name)) or name.casefold() in _NO_TITLES:
+        return None
+    if len(words) == 1 and not _written_as_name(name):
+        return None
+    return name
+
+
+def _written_as_name(word: str) -> bool:
+    """Whether a word alone is a name: with a capital, or in a script that has none."""
+    letters = [each for each in word if each.isalpha()]
+    return any(each.isupper() or each.lower() == each.upper() for each in letters)
 
 
 @dataclass

@@ -153,4 +153,5 @@ def _document(parent: Document, attachment: Attachment, tools: Tools) -> NewDocu
         bytes=attachment.size,
         parent_id=parent.document_id,
         parser=parent.parser,
+        pipeline=parent.pipeline,
     )

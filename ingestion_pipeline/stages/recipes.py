@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
 from ingestion_pipeline.embedding import Embedder
-from ingestion_pipeline.graph import linguistic
+from ingestion_pipeline.graph import chinese, linguistic
 from ingestion_pipeline.indexing.schema import SCHEMA_VERSION
 from ingestion_pipeline.indexing.summary_rows import Origin
 from ingestion_pipeline.model.chunks import Chunk
@@ -27,7 +27,7 @@ from ingestion_pipeline.model.collections import (
     RaptorMethod,
     RaptorScope,
 )
-from ingestion_pipeline.model.documents import STAGES, Document, Stage
+from ingestion_pipeline.model.documents import Document, Stage
 from ingestion_pipeline.model.graph import Correction, ExtractionMethod
 from ingestion_pipeline.parsing import ocr
 from ingestion_pipeline.stages.versions import (
@@ -54,13 +54,28 @@ def recipes(
     *,
     llm: str | None = None,
     lessons: str | None = None,
-) -> dict[Stage, str]:
+) -> dict[str, str]:
     """Return the recipe of each stage for a collection (64 hex digits each).
 
     ``llm`` names the configured endpoint and model, if there is one; ``lessons`` the version of the
     collection that tags are learned from. Vectors do not depend on what was added to chunks, but
     for the questions that these answer.
     """
+    found = recipes_of_chunks(config, embedder)
+    enrichment = config.enrichment.model_dump(mode="json")
+    enriched = _recipe(
+        Stage.ENRICHED,
+        found[Stage.CHUNKED],
+        enrichment=enrichment,
+        llm=llm if any(enrichment.values()) else None,
+        lessons=lessons,
+    )
+    asked = enriched if config.enrichment.questions else found[Stage.CHUNKED]
+    return found | recipes_of_the_rest(config, embedder, enriched, [asked])
+
+
+def recipes_of_chunks(config: CollectionConfig, embedder: Embedder) -> dict[str, str]:
+    """Return the recipes of the stages up to *chunked*."""
     sourced = _recipe(Stage.SOURCED)
     parsed = _recipe(
         Stage.PARSED, sourced, recognises_text=ocr.available(), **_read_by(config.partitioner)
@@ -76,24 +91,35 @@ def recipes(
         delimiters=config.chunk_delimiters,
         parent_tokens=config.parent_tokens,
         model=embedder.fingerprint if config.chunker is ChunkStrategy.SEMANTIC else None,
+        **_headings(config),
     )
-    enrichment = config.enrichment.model_dump(mode="json")
-    enriched = _recipe(
-        Stage.ENRICHED,
-        chunked,
-        enrichment=enrichment,
-        llm=llm if any(enrichment.values()) else None,
-        lessons=lessons,
-    )
+    return {Stage.SOURCED: sourced, Stage.PARSED: parsed, Stage.CHUNKED: chunked}
+
+
+def recipe_of_part(
+    settings: Mapping[str, Any], version: str, upstream: Sequence[str], reads: Sequence[str | None]
+) -> str:
+    """Return the recipe of a part of the stage *enriched*, which a pipeline has several of.
+
+    ``upstream`` are the recipes of what it reads; ``reads`` names what it asks besides.
+    """
+    return _recipe(Stage.ENRICHED, *upstream, settings=settings, version=version, reads=reads)
+
+
+def recipe_of_parts(chunked: str, parts: Sequence[str]) -> str:
+    """Return the recipe of the stage *enriched* that is made of parts."""
+    return _recipe(Stage.ENRICHED, chunked, *parts)
+
+
+def recipes_of_the_rest(
+    config: CollectionConfig, embedder: Embedder, enriched: str, asked: Sequence[str]
+) -> dict[str, str]:
+    """Return the recipes from *enriched* on; ``asked`` are those that vectors follow from."""
     embedded = _recipe(
-        Stage.EMBEDDED,
-        enriched if config.enrichment.questions else chunked,
-        model=embedder.fingerprint,
-        title_weight=config.title_weight,
+        Stage.EMBEDDED, *asked, model=embedder.fingerprint, title_weight=config.title_weight
     )
     indexed = _recipe(Stage.INDEXED, embedded, enriched, schema=SCHEMA_VERSION)
-    found = (sourced, parsed, chunked, enriched, embedded, indexed)
-    return dict(zip(STAGES, found, strict=True))
+    return {Stage.ENRICHED: enriched, Stage.EMBEDDED: embedded, Stage.INDEXED: indexed}
 
 
 def summary_recipe(config: RaptorConfig, embedder: Embedder, *, llm: str | None = None) -> str:
@@ -119,10 +145,11 @@ def extraction_recipe(config: GraphConfig, *, llm: str | None = None) -> str:
     """Return what the graph of a document follows from, besides that document."""
     asked = None if config.method is ExtractionMethod.LINGUISTIC else llm
     method = config.method if asked else ExtractionMethod.LINGUISTIC
-    return _hash(["extraction", GRAPH_VERSION, method, asked, linguistic.installed()])
+    models = [linguistic.installed(), chinese.installed()]
+    return _hash(["extraction", GRAPH_VERSION, method, asked, models])
 
 
-def document_fingerprint(title: str, chunks: Sequence[Chunk], recipe: str) -> str:
+def document_fingerprint(title: str | None, chunks: Sequence[Chunk], recipe: str) -> str:
     """Return the fingerprint of the graph of a document; ``recipe`` is that of extraction."""
     own = [(chunk.chunk_id, chunk.text, chunk.heading_path) for chunk in chunks]
     return _hash([title, own, recipe])
@@ -141,7 +168,9 @@ def graph_recipe(
     llm: str | None = None,
 ) -> str:
     """Return what the graph of a collection follows from, besides its chunks."""
-    merging = [config.resolution, sorted(config.entity_types), list(map(_said, corrections))]
+    homonyms = embedder.fingerprint if config.resolution else None
+    judge = llm if config.resolve_with_llm else None
+    merging = [homonyms, judge, sorted(config.entity_types), list(map(_said, corrections))]
     reports = report_recipe(embedder, llm=llm) if config.communities else None
     return _hash(["graph", extraction_recipe(config, llm=llm), merging, reports])
 
@@ -160,12 +189,19 @@ def _read_by(partitioner: Partitioner) -> dict[str, str]:
     return {} if partitioner is Partitioner.NATIVE else {"partitioner": partitioner}
 
 
+def _headings(config: CollectionConfig) -> dict[str, Any]:
+    """Name what headings cut by hierarchy, where that is how documents are cut."""
+    if config.chunker is not ChunkStrategy.HIERARCHY:
+        return {}
+    return {"levels": config.chunk_levels, "depth": config.chunk_depth}
+
+
 def _recipe(stage: Stage, *upstream: str, **reads: Any) -> str:
     return _hash([stage, CODE_VERSIONS[stage], upstream, reads])
 
 
-def fingerprints(document: Document, version: str, recipes: dict[Stage, str]) -> dict[Stage, str]:
-    """Return the fingerprint of each stage's result for one version of a document.
+def fingerprints(document: Document, version: str, recipes: Mapping[str, str]) -> dict[str, str]:
+    """Return the fingerprint of the result of each stage, or part, for a version of a document.
 
     The document's id is part of it, so that no result is shared between documents: deleting one
     can never take away what another needs.

@@ -57,8 +57,12 @@ def run(
     tools: Tools,
     control: Control,
     announce: Announce,
+    step: str | None = None,
 ) -> list[Work]:
     """Bring the selected stages of the claimed documents up to date.
+
+    With ``step``, which is the last of the stages or a part of the one after them, that is what
+    this is about: of the stages before it the stored results are used.
 
     Returns one ``Work`` for each document, in the claim's order; what went wrong with a document
     is in its result. Raises only what ``control`` and ``announce`` raise to stop the work.
@@ -71,6 +75,7 @@ def run(
             recipes,
             DocumentResult(document.document_id, document.sha256),
             claim.task_ids.get(document.document_id, ()),
+            redo=step,
         )
         for document in claim.documents
     ]
@@ -114,7 +119,7 @@ def _prepared(
                 future.cancel()
                 continue
             future.result()
-            _tell_prepared(work, control)
+            _tell_prepared(work, tools, control)
             yield work
     except BaseException:
         stopping.set()
@@ -184,13 +189,18 @@ def _prepare(work: Work, selected: Sequence[Stage], tools: Tools, control: Contr
         return
     work.result.chunks = len(chunks)
     work.result.tokens = sum(chunk.tokens for chunk in chunks)
-    work.enrichment = _obtain(
-        work,
-        Stage.ENRICHED,
-        selected,
-        run=lambda: enriched.run(work, tools, content, chunks, control),
-        load=lambda: enriched.load(work, tools),
-    )
+    if work.redo in tools.parts:
+        enriched.run_part(work, tools, work.redo or "", content, chunks, control)
+    elif tools.parts and Stage.EMBEDDED in selected and Stage.INDEXED not in selected:
+        work.enrichment = enriched.questions(work, tools, content, chunks, control)
+    else:
+        work.enrichment = _obtain(
+            work,
+            Stage.ENRICHED,
+            selected,
+            run=lambda: enriched.run(work, tools, content, chunks, control),
+            load=lambda: enriched.load(work, tools),
+        )
     work.parsed = replace(content, elements=())
 
 
@@ -210,7 +220,7 @@ def _embed(
                 load=partial(embedded.load, work, tools),
             )
     for work in works:
-        if work.vectors is not None:
+        if work.vectors is not None and work.redo in (None, Stage.EMBEDDED):
             message = f"{len(work.vectors)} chunks embedded."
             control.progress(work.document.document_id, Stage.EMBEDDED, 0.9, message)
 
@@ -338,8 +348,14 @@ def _failed(works: Sequence[Work], error: IngestError) -> None:
             logger.info("%s: %s: %s", work.document.name, error.kind, error.message)
 
 
-def _tell_prepared(work: Work, control: Control) -> None:
+def _tell_prepared(work: Work, tools: Tools, control: Control) -> None:
     if work.chunks is None or work.result.error:
+        return
+    if work.redo in tools.parts:
+        name = (work.redo or "").partition(".")[2]
+        message = f"{name}: added to {len(work.chunks)} chunks."
+        control.progress(work.document.document_id, Stage.ENRICHED, 0.7, message)
+    if work.redo not in (None, Stage.CHUNKED):
         return
     pages = f"Page(1~{work.result.pages}): " if work.result.pages else ""
     message = f"{pages}{len(work.chunks)} chunks."

@@ -15,6 +15,13 @@ from ingestion_pipeline.storage.sources import fetch_source
 def run(work: Work, tools: Tools) -> None:
     """Settle the version of the document, fetching its bytes if that was asked for."""
     document = work.document
+    suffix = document.name.rpartition(".")[2].lower()
+    if tools.suffixes and suffix not in tools.suffixes:
+        raise PermanentError(
+            ErrorKind.UNSUPPORTED,
+            f"the pipeline {document.pipeline} takes {', '.join(tools.suffixes)} only, not "
+            f"{document.name}: submit it to another one",
+        )
     with work.timed(Stage.SOURCED) as timer:
         timer.computed = document.fetch
         if document.fetch:

@@ -31,6 +31,7 @@ from ingestion_pipeline.llm import ChatModel
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import RaptorConfig, RaptorMethod, RaptorScope
 from ingestion_pipeline.raptor import (
+    Material,
     Node,
     Source,
     Tools,
@@ -42,9 +43,11 @@ from ingestion_pipeline.raptor import (
     leaves_of,
 )
 from ingestion_pipeline.raptor.tree import Unit
-from ingestion_pipeline.stages.recipes import summary_recipe, tree_recipe
+from ingestion_pipeline.stages.recipes import summary_recipe, summary_tokens, tree_recipe
 from ingestion_pipeline.stages.side_by_side import Together, in_order
-from ingestion_pipeline.stages.summary_writer import SummaryWriter
+from ingestion_pipeline.stages.writer import Manner, Writer
+from ingestion_pipeline.summarising.abstractive import DEFAULT_PROMPT
+from ingestion_pipeline.summarising.extractive import extract
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,7 +165,7 @@ def build(
     whole = document_ids is None
     together = Together(control)
     with (
-        SummaryWriter(inputs.config, inputs.embedder, inputs.llm, together) as writer,
+        Writer(_manner(inputs), inputs.embedder, inputs.llm, together) as writer,
         ThreadPoolExecutor(writer.threads, thread_name_prefix="tree") as pool,
         together,
     ):
@@ -191,6 +194,17 @@ def build(
             failed=making.failed,
             seconds=time.perf_counter() - began,
         )
+
+
+def _manner(inputs: TreeInputs) -> Manner[Material]:
+    config, max_tokens = inputs.config, summary_tokens(inputs.config, inputs.embedder)
+    return Manner(
+        prompt=config.prompt or DEFAULT_PROMPT,
+        max_tokens=max_tokens,
+        max_errors=config.max_errors,
+        samples=lambda material: [chunk.text for chunk in material.chunks],
+        quote=lambda material, tools: extract(material.chunks, material.vectors, max_tokens, tools),
+    )
 
 
 def _origin(inputs: TreeInputs, chunk_ids: Iterable[str], *, whole: bool) -> Origin:
@@ -222,7 +236,7 @@ class _Build:
     def __init__(
         self,
         inputs: TreeInputs,
-        writer: SummaryWriter,
+        writer: Writer[Material],
         pool: ThreadPoolExecutor,
         control: Control,
         progress: Progress,

@@ -6,15 +6,17 @@ Belongs here: the data that is handed from stage to stage. Does not belong here:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from ingestion_pipeline.control import Control
 from ingestion_pipeline.embedding import Embedder
 from ingestion_pipeline.enrichment import TagModel
 from ingestion_pipeline.indexing import CollectionIndex
 from ingestion_pipeline.llm import ChatModel
+from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import Document, Stage
 from ingestion_pipeline.model.elements import ParsedDocument
@@ -46,19 +48,41 @@ class Tools:
     """Documents prepared at the same time."""
     password: Callable[[str], str | None]
     """What a person answered for a document, by its id."""
-    recipes: dict[Stage, str]
-    """The current recipe of each stage."""
+    recipes: Mapping[str, str]
+    """The current recipe of each stage, and of each part of one."""
     llm: Callable[[str], ChatModel | None]
     """The language model, if one is configured, with what it said about a document before."""
     describes_pictures: bool
     """Whether the language model can look at pictures."""
-    tags: TagModel | None
-    """What the tagged collection teaches, if the configuration names one."""
+    tags: Callable[[str], TagModel | None]
+    """What a tagged collection teaches, by its name; None if it is not there."""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """What a pipeline adds to chunks, by step: its stage *enriched* is made of these parts."""
+    asked: frozenset[str] = frozenset()
+    """Those of them that give questions."""
+    suffixes: tuple[str, ...] = ()
+    """The only endings of names that a pipeline takes; none named means all."""
 
     @property
     def chunk_tokens(self) -> int:
         """The cap on tokens per chunk."""
         return chunk_tokens(self.collection.config, self.embedder)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a part of the stage *enriched* works with."""
+
+    document: Document
+    parsed: ParsedDocument
+    chunks: Sequence[Chunk]
+    llm: ChatModel | None
+    tags: Callable[[str], TagModel | None]
+    control: Control
+
+
+Part = Callable[[Material], Enrichment]
+"""Adds something to the chunks of a document."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +98,12 @@ class Work:
     """One document of a batch, and what the stages made of it so far."""
 
     document: Document
-    recipes: dict[Stage, str]
+    recipes: Mapping[str, str]
     result: DocumentResult
     task_ids: tuple[str, ...] = ()
     """The tasks that wait for it, for log lines."""
-    steps: dict[Stage, Step] = field(default_factory=dict)
-    fingerprints: dict[Stage, str] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
     parsed: ParsedDocument | None = None
     """Without its elements once later stages need them no more."""
     characters: int = 0
@@ -87,6 +111,10 @@ class Work:
     chunks: StoredChunks | None = None
     enrichment: Enrichment | None = None
     vectors: StoredVectors | None = None
+    embedded_by: str | None = None
+    """What ran the model, and in which arithmetic, if its vectors were computed now."""
+    redo: str | None = None
+    """The only step that is done again by force; None means all."""
     withdrawn: bool = False
     """Whether nobody wants it any more; what was made of it is then not recorded."""
     waits_for: Stage | None = None
@@ -104,27 +132,33 @@ class Work:
         self.result.version = version
         self.fingerprints = fingerprints(self.document, version, self.recipes)
 
-    def is_recorded(self, stage: Stage) -> bool:
+    def is_recorded(self, stage: str) -> bool:
         """Whether the registry knows this very result of a stage."""
         return self.document.stages.get(stage) == self.fingerprints[stage]
 
-    def done(self, stage: Stage) -> None:
+    def is_forced(self, stage: str) -> bool:
+        """Whether a step is done again although its result is stored."""
+        if self.redo == Stage.INDEXED:  # which puts parts together first
+            return self.document.force and stage in (Stage.ENRICHED, Stage.INDEXED)
+        return self.document.force and self.redo in (None, stage)
+
+    def done(self, stage: str) -> None:
         """Note that the result of a stage is stored."""
         self.result.stages[stage] = StageResult(self.recipes[stage], self.fingerprints[stage])
 
     def memoised(
         self,
-        stage: Stage,
+        stage: str,
         load: Callable[[], T | None],
         compute: Callable[[], T],
         store: Callable[[T], None] | None = None,
     ) -> T:
-        """Return a stage's stored result, or compute and store it; a forced one is computed.
+        """Return the stored result of a step, or compute and store it; a forced one is computed.
 
         Without ``store`` it is stored as it is computed.
         """
         with self.timed(stage) as timer:
-            value = None if self.document.force else load()
+            value = None if self.is_forced(stage) else load()
             timer.computed = value is None
             if value is None:
                 value = compute()
@@ -134,7 +168,7 @@ class Work:
         return value
 
     @contextmanager
-    def timed(self, stage: Stage) -> Iterator[Timer]:
+    def timed(self, stage: str) -> Iterator[Timer]:
         """Time a stage, also when it fails."""
         timer = Timer()
         began = time.perf_counter()

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
@@ -250,19 +250,45 @@ class ArtifactStore:
         ``older_than`` seconds stay: a run may be about to record them.
         """
         latest = time.time() - older_than
-        dated = list(self._store.dated(_folder(collection, document_id)))
-        if any(_is(_PICTURE, key) for key, _ in dated):
-            keep = {*keep, *self._shown(collection, document_id, keep)}
-        unwanted = [
-            key
-            for key, modified in dated
-            if key.rpartition("-")[2] not in keep
-            and not (_is(_ANSWER, key) or _is(_GRAPH, key))
-            and modified <= latest
-        ]
+        dated = dict(self._store.dated(_folder(collection, document_id)))
+        wanted = self._wanted(collection, document_id, dated, keep)
+        unwanted = [key for key in dated.keys() - wanted if dated[key] <= latest]
         for key in unwanted:
             self._store.delete(key)
         return len(unwanted)
+
+    def keys(
+        self, collection: CollectionName, recorded: Mapping[str, Collection[str]]
+    ) -> Iterator[str]:
+        """Yield where everything is that is worth keeping of a collection.
+
+        ``recorded`` has the fingerprints of the results of each document that there is.
+        """
+        folders = groupby(self._store.keys(_root(collection)), lambda key: key.rpartition("/")[0])
+        for folder, keys in folders:
+            document_id = folder.rpartition("/")[2]
+            if document_id in recorded:
+                yield from sorted(
+                    self._wanted(collection, document_id, list(keys), recorded[document_id])
+                )
+        if self._store.exists(_map_key(collection)):
+            yield _map_key(collection)
+
+    def _wanted(
+        self,
+        collection: CollectionName,
+        document_id: str,
+        keys: Collection[str],
+        fingerprints: Collection[str],
+    ) -> set[str]:
+        """Return those of the keys of a document that are not to be removed."""
+        if any(_is(_PICTURE, key) for key in keys):
+            fingerprints = {*fingerprints, *self._shown(collection, document_id, fingerprints)}
+        return {
+            key
+            for key in keys
+            if key.rpartition("-")[2] in fingerprints or _is(_ANSWER, key) or _is(_GRAPH, key)
+        }
 
     def _shown(
         self, collection: CollectionName, document_id: str, fingerprints: Collection[str]

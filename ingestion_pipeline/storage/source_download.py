@@ -10,13 +10,15 @@ neither proxies nor credentials are taken from the environment.
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import ssl
 import zlib
+from dataclasses import dataclass
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import httpcore
@@ -37,13 +39,19 @@ from ingestion_pipeline.storage.source_rules import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+T = TypeVar("T")
 
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 10
 """Longest wait for one address of a host before the next is tried."""
 
 _SUCCESS = frozenset({200, 203})
+_NOT_MODIFIED = 304
+_GONE = frozenset({404, 410})
+_CONDITIONS = {"etag": "If-None-Match", "modified": "If-Modified-Since"}
+"""The header by which a server is asked whether something has changed, by kind of signature."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REFUSALS = frozenset({401, 403, 407, 451})
 _BUSY = frozenset({408, 425, 429})
@@ -61,12 +69,54 @@ def download(url: str, policy: SourcePolicy) -> Fetched:
             (a damaged compressed body) or ``unsupported`` (an unknown compression).
         TransientError: of kind ``unavailable`` if the server is busy, silent or out of reach.
     """
+    return _follow(url, policy, _document)
+
+
+def look_at(url: str, policy: SourcePolicy, signature: str | None) -> str | None:
+    """Return a signature of what is at a URL, which changes when that does; None if it is gone.
+
+    ``signature`` is the one from last time: a server that can say so does not send again what has
+    not changed. Of one that names no version, the signature is that of the bytes.
+
+    Raises:
+        IngestError: as ``download``.
+    """
+    kind, _, value = (signature or "").partition(":")
+    header = _CONDITIONS.get(kind)
+    try:
+        return _follow(url, policy, _signature, {header: value.encode("latin-1")} if header else {})
+    except _UnchangedError:
+        return signature
+    except _GoneError:
+        return None
+
+
+class _GoneError(PermanentError):
+    """The server says that there is nothing at the URL."""
+
+
+class _UnchangedError(Exception):
+    """The server says that nothing has changed."""
+
+
+@dataclass(frozen=True)
+class _Redirect:
+    url: str
+
+
+def _follow(
+    url: str,
+    policy: SourcePolicy,
+    read: Callable[[str, httpcore.Response, SourcePolicy, Deadline], T],
+    headers: Mapping[bytes | str, bytes | str] | None = None,
+) -> T:
+    """Read what is at a URL, or where it redirects to."""
     deadline = Deadline(policy.timeout_seconds)
     for _ in range(1 + MAX_REDIRECTS):
-        answer = _get(url, policy, deadline)
-        if isinstance(answer, Fetched):
+        answer = _get(url, policy, deadline, read, headers or {})
+        if not isinstance(answer, _Redirect):
             return answer
-        url = answer
+        url = answer.url
     raise PermanentError(
         ErrorKind.NOT_FOUND,
         f"more than {MAX_REDIRECTS} redirects, the last to {shown_url(url)}: "
@@ -74,8 +124,13 @@ def download(url: str, policy: SourcePolicy) -> Fetched:
     )
 
 
-def _get(url: str, policy: SourcePolicy, deadline: Deadline) -> Fetched | str:
-    """Return what is at the URL, or the URL it redirects to."""
+def _get(
+    url: str,
+    policy: SourcePolicy,
+    deadline: Deadline,
+    read: Callable[[str, httpcore.Response, SourcePolicy, Deadline], T],
+    more: Mapping[bytes | str, bytes | str],
+) -> T | _Redirect:
     backend = _GuardedBackend(allow_private=policy.allow_private_addresses, deadline=deadline)
     headers: dict[bytes | str, bytes | str] = {
         "Host": urlsplit(url).netloc,
@@ -83,6 +138,7 @@ def _get(url: str, policy: SourcePolicy, deadline: Deadline) -> Fetched | str:
         "Accept": "*/*",
         "Accept-Encoding": "identity",
         "Connection": "close",
+        **more,
     }
     try:
         with (
@@ -90,15 +146,35 @@ def _get(url: str, policy: SourcePolicy, deadline: Deadline) -> Fetched | str:
             pool.stream("GET", _transport_url(url), headers=headers) as response,
         ):
             if response.status in _REDIRECTS:
-                return _redirect_target(url, response, allow_private=policy.allow_private_addresses)
+                target = _redirect_target(
+                    url, response, allow_private=policy.allow_private_addresses
+                )
+                return _Redirect(target)
+            if response.status == _NOT_MODIFIED and more:
+                raise _UnchangedError
             if response.status not in _SUCCESS:
                 raise _refused(url, response.status)
-            return Fetched(_body(response, policy, deadline), _name(url, response))
+            return read(url, response, policy, deadline)
     except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
         raise TransientError(
             ErrorKind.UNAVAILABLE,
             f"{shown_url(url)} cannot be fetched now ({error}): try again later",
         ) from error
+
+
+def _document(
+    url: str, response: httpcore.Response, policy: SourcePolicy, deadline: Deadline
+) -> Fetched:
+    return Fetched(_body(response, policy, deadline), _name(url, response))
+
+
+def _signature(
+    _url: str, response: httpcore.Response, policy: SourcePolicy, deadline: Deadline
+) -> str:
+    for kind, header in (("etag", b"etag"), ("modified", b"last-modified")):
+        if value := _header(response, header).decode("latin-1"):
+            return f"{kind}:{value}"
+    return f"sha256:{hashlib.sha256(_body(response, policy, deadline)).hexdigest()}"
 
 
 class _GuardedBackend(httpcore.NetworkBackend):
@@ -219,7 +295,8 @@ def _refused(url: str, status: int) -> PermanentError | TransientError:
             ErrorKind.FORBIDDEN_SOURCE,
             f"{where}: use a URL that needs no login, or submit the file itself",
         )
-    return PermanentError(ErrorKind.NOT_FOUND, f"{where}: check the URL")
+    refusal = _GoneError if status in _GONE else PermanentError
+    return refusal(ErrorKind.NOT_FOUND, f"{where}: check the URL")
 
 
 def _distrusted(host: str | None, error: ssl.SSLCertVerificationError) -> PermanentError:

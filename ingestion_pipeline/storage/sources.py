@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import unicodedata
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import cache, partial
 from pathlib import Path
 from threading import Lock
@@ -30,6 +30,8 @@ from ingestion_pipeline.storage.source_rules import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 __all__ = ["Fetched", "SourcePolicy", "check_source", "fetch_source", "source_name"]
@@ -228,18 +230,26 @@ def _bucket_and_key(uri: str) -> tuple[str, str]:
 
 
 def _read_s3(uri: str, policy: SourcePolicy) -> Fetched:
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-
     bucket, key = _bucket_and_key(uri)
     deadline = Deadline(policy.timeout_seconds)
+    with s3_reader(uri, policy) as client:
+        reply = client.get_object(Bucket=bucket, Key=key)
+        with closing(reply["Body"]) as body:
+            if reply["ContentLength"] > policy.max_bytes:
+                raise too_large(policy.max_bytes)
+            data = limited(body.iter_chunks(_CHUNK_BYTES), policy.max_bytes, deadline)
+    return Fetched(data, safe_name(key) or "document")
+
+
+@contextmanager
+def s3_reader(uri: str, policy: SourcePolicy) -> Iterator[Any]:
+    """Open a client of S3 whose failures inside the block become errors that name ``uri``."""
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    make = policy.s3_client or partial(_s3_client, policy.timeout_seconds)
     try:
-        make = policy.s3_client or partial(_s3_client, policy.timeout_seconds)
         with closing(make()) as client:
-            reply = client.get_object(Bucket=bucket, Key=key)
-            with closing(reply["Body"]) as body:
-                if reply["ContentLength"] > policy.max_bytes:
-                    raise too_large(policy.max_bytes)
-                data = limited(body.iter_chunks(_CHUNK_BYTES), policy.max_bytes, deadline)
+            yield client
     except ClientError as error:
         raise _s3_refusal(uri, error) from error
     except NoCredentialsError as error:
@@ -251,7 +261,6 @@ def _read_s3(uri: str, policy: SourcePolicy) -> Fetched:
             ErrorKind.UNAVAILABLE,
             f"{uri} cannot be read now ({type(error).__name__}): try again later",
         ) from error
-    return Fetched(data, safe_name(key) or "document")
 
 
 def _s3_client(timeout_seconds: float) -> Any:

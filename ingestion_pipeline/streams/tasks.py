@@ -229,6 +229,15 @@ class TaskStreams:
         # An acknowledged entry is deleted, so what is not pending was not delivered yet.
         return StreamStatus(length, pending, lag=max(0, length - pending), dead=dead)
 
+    def oldest_seconds(self) -> float:
+        """Return how long ago the oldest message came that was not taken in; 0 if there is none."""
+        with redis_errors(self._client), self._client.pipeline(transaction=False) as pipe:
+            for stream in STREAMS.values():
+                pipe.xrange(stream, count=1)
+            found = [entry_id for entries in pipe.execute() for entry_id, _ in entries]
+        came = [datetime.fromisoformat(_first_seen(entry_id)) for entry_id in found]
+        return max([0.0, *((datetime.now(UTC) - at).total_seconds() for at in came)])
+
     def _with_groups(self, operation: Callable[[], T]) -> T:
         """Run it; if the server came back empty, create the groups and run it again."""
         try:

@@ -15,7 +15,9 @@ from heapq import nlargest
 from typing import Any
 
 from ingestion_pipeline.errors import LeaseLostError, PermanentError
-from ingestion_pipeline.indexing.graphs import GraphIndex
+from ingestion_pipeline.graph.exports import View
+from ingestion_pipeline.graph.picture import picture
+from ingestion_pipeline.llm import Usage
 from ingestion_pipeline.logs import log_context
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import ErrorInfo, Stage
@@ -66,6 +68,8 @@ class Built:
     """Of the language model."""
     shown: str = ""
     """Markdown for people who look at the run."""
+    picture: str = ""
+    """SVG, for the same."""
 
 
 def build(services: Services, collection: Collection, request: BuildRequest) -> Built | None:
@@ -143,9 +147,10 @@ def _trees(
     document_ids: Sequence[str] | None,
     _options: Mapping[str, Any],
 ) -> Built:
-    report = summarised.build(
-        services.tree_inputs(collection), held, held.require, held.note, document_ids
-    )
+    usage = Usage()
+    inputs = services.tree_inputs(collection)
+    inputs = replace(inputs, llm=inputs.llm.metered(usage) if inputs.llm else None)
+    report = summarised.build(inputs, held, held.require, held.note, document_ids)
     failed = f", {len(report.failed)} documents have none" if report.failed else ""
     asked = f", {report.fallbacks} without the language model" if report.fallbacks else ""
     return Built(
@@ -165,7 +170,7 @@ def _trees(
             "chunks": report.chunks,
             "llm_failures": report.failures,
             "llm_fallbacks": report.fallbacks,
-            "llm_tokens": report.tokens,
+            **_asked(usage),
             "build_seconds": round(report.seconds, 3),
         },
         tokens=report.tokens,
@@ -181,8 +186,13 @@ def _graph(
 ) -> Built:
     said = {"resolution": options.get("resolution"), "communities": options.get("community")}
     wanted = {key: value for key, value in said.items() if value is not None}
+    usage = Usage()
     inputs = services.graph_inputs(collection)
-    inputs = replace(inputs, config=inputs.config.model_copy(update=wanted))
+    inputs = replace(
+        inputs,
+        config=inputs.config.model_copy(update=wanted),
+        llm=inputs.llm.metered(usage) if inputs.llm else None,
+    )
     report = graphed.build(inputs, held, held.require, held.note, document_ids)
     counts = report.counts
     failed = f", {len(report.failed)} could not be read" if report.failed else ""
@@ -197,6 +207,8 @@ def _graph(
             "documents_reused": report.reused,
             "documents_failed": len(report.failed),
             "documents_incomplete": report.incomplete,
+            "documents_read_by_spelling": sum(report.by_spelling.values()),
+            "languages_read_by_spelling": ", ".join(sorted(report.by_spelling)) or "none",
             "entities": counts.entities,
             "relations": counts.relations,
             "communities": counts.communities,
@@ -205,19 +217,32 @@ def _graph(
             "reports_reused": report.reports_reused,
             "modularity": round(report.modularity, 4),
             "llm_fallbacks": report.fallbacks,
-            "llm_tokens": report.tokens,
+            "llm_doubts": report.doubts,
+            "llm_doubts_unanswered": report.doubts_unanswered,
+            **_asked(usage),
+            "llm_calls_foreseen": report.estimate.calls,
+            "llm_tokens_foreseen": report.estimate.tokens,
             **{f"seconds_{phase}": round(spent, 3) for phase, spent in report.seconds.items()},
         },
         tokens=report.tokens,
-        shown=_most_important(inputs.graphs),
+        shown=_most_important(report.view),
+        picture=picture(report.view.communities, report.view.graph.relations, report.view.reports),
     )
 
 
-def _most_important(graphs: GraphIndex) -> str:
+def _asked(usage: Usage) -> dict[str, int]:
+    """Return what a language model was asked, what that cost, and what it had answered before."""
+    return {
+        "llm_calls": usage.calls,
+        "llm_tokens": usage.tokens,
+        "llm_answers_reused": usage.cached,
+    }
+
+
+def _most_important(view: View) -> str:
     """Return the entities of highest rank, and the reports of highest rating, as Markdown."""
-    snapshot = graphs.snapshot()
-    entities = nlargest(SHOWN_ENTITIES, snapshot.entities(), key=lambda each: each.rank)
-    reports = nlargest(SHOWN_REPORTS, snapshot.reports(), key=lambda each: each.rating)
+    entities = nlargest(SHOWN_ENTITIES, view.graph.entities, key=lambda each: each.rank)
+    reports = nlargest(SHOWN_REPORTS, view.reports, key=lambda each: each.rating)
     lines = ["| entity | type | documents | mentions |", "|---|---|---|---|"]
     lines += [
         f"| {_cell(each.name)} | {each.type} | {len(each.document_ids)} | {each.mentions} |"

@@ -18,9 +18,11 @@ from functools import partial
 from ingestion_pipeline.errors import ErrorKind, LeaseLostError, PermanentError, TransientError
 from ingestion_pipeline.indexing import CollectionIndex, IndexedVersion, SummaryIndex
 from ingestion_pipeline.indexing.graphs import GraphIndex
+from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import Document, Stage
 from ingestion_pipeline.registry.publications import Adopted, Doubts
 from ingestion_pipeline.stages.recipes import fingerprints
+from ingestion_pipeline.tasks.inspection import compare_index_with_registry, differences
 from ingestion_pipeline.tasks.services import Services
 
 logger = logging.getLogger(__name__)
@@ -59,6 +61,22 @@ def settle_doubts(services: Services) -> Settled:
         except TransientError as error:
             logger.warning("the index of %s is compared later: %s", key, error)
     return settled
+
+
+def doubt_differences(services: Services, key: str) -> tuple[Sequence[str], set[str]]:
+    """Compare a collection's index with the registry, and put in doubt what differs.
+
+    Returns all documents that differ, and of them the strays: those that the registry forgot when
+    they were purged, and a late publisher brought back. Nobody can put these in doubt.
+
+    Raises:
+        PermanentError: of kind ``not_found`` when there is no such collection.
+        TransientError: when index or registry do not answer.
+    """
+    differing = compare_index_with_registry(services, key).differing
+    known = {each.document_id for each in services.registry.documents.find(key, differing)}
+    services.registry.publications.doubt(key, sorted(known))
+    return differing, set(differing) - known
 
 
 def repair(
@@ -110,6 +128,7 @@ def _settle_collection(services: Services, key: str, settled: Settled) -> None:
         return
     try:
         held = services.registry.documents.find(key, doubts.document_ids)
+        _settle_beside(services, collection, doubts)  # first: nobody shall find again what is gone
         found = _compare(services, index, doubts, held)
         if found.remove:
             # Announced like a publication: it too may come late, after one of a successor.
@@ -121,7 +140,7 @@ def _settle_collection(services: Services, key: str, settled: Settled) -> None:
         publications.settle(
             doubts,
             agreeing=(*found.agreeing, *found.remove),
-            adopt=_adopted(services.recipes(collection), held, found.adopt),
+            adopt=_adopted(services, collection, held, found.adopt),
             republish=found.republish,
         )
     except LeaseLostError:
@@ -144,6 +163,18 @@ def _settle_collection(services: Services, key: str, settled: Settled) -> None:
         )
 
 
+def _settle_beside(services: Services, collection: Collection, doubts: Doubts) -> None:
+    """Remove doubtful documents from the tables beside the one that is searched."""
+    generations = services.registry.generations
+    for generation in generations.beside(doubts.collection_key):
+        index = services.index_of(collection, generation.fingerprint)
+        wrong = differences(services, index, generation, doubts.document_ids)
+        if wrong:
+            generations.forget(generation, wrong)
+            announce = partial(_announce, services, doubts, wrong)
+            index.publish((), removed=wrong, before_commit=announce)
+
+
 def _announce(services: Services, doubts: Doubts, removed: Sequence[str]) -> None:
     if services.registry.publications.announce(doubts.claim_id, removed) != set(removed):
         raise LeaseLostError("some of the documents were taken back")
@@ -161,15 +192,20 @@ def _compare(
 
 
 def _adopted(
-    recipes: dict[Stage, str], held: Sequence[Document], versions: Sequence[IndexedVersion]
+    services: Services,
+    collection: Collection,
+    held: Sequence[Document],
+    versions: Sequence[IndexedVersion],
 ) -> dict[str, Adopted]:
     documents = {document.document_id: document for document in held}
-    return {
-        each.document_id: Adopted(
+    adopted = {}
+    for each in versions:
+        document = documents[each.document_id]
+        recipes = services.way(collection, document.pipeline).recipes
+        adopted[each.document_id] = Adopted(
             each.version,
             each.chunks,
             recipes[Stage.INDEXED],
-            fingerprints(documents[each.document_id], each.version, recipes)[Stage.INDEXED],
+            fingerprints(document, each.version, recipes)[Stage.INDEXED],
         )
-        for each in versions
-    }
+    return adopted

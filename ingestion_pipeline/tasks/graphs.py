@@ -6,8 +6,10 @@ people say of names. Does not belong here: building it (``stages.graphed``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ingestion_pipeline.control import NoControl
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.graph.communities import modularity
 from ingestion_pipeline.graph.normal_form import normal_form
@@ -15,6 +17,8 @@ from ingestion_pipeline.indexing.graphs import GraphIndex, GraphSnapshot
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.graph import DifferentEntities, SameEntity
 from ingestion_pipeline.raptor import leaves_hash
+from ingestion_pipeline.stages import graphed
+from ingestion_pipeline.stages.foreseen import Estimate
 from ingestion_pipeline.tasks.services import Services
 
 LISTED = 20
@@ -90,6 +94,14 @@ def graph_is_current(services: Services, collection_key: str) -> tuple[bool, str
     if origin.recipe != inputs.recipe:
         return False, "it is to be built in another way now: `ingest build graph` renews it"
     return True, "the graph is of the chunks that are visible now"
+
+
+def estimate_graph(
+    services: Services, collection: Collection, document_ids: Sequence[str] = ()
+) -> Estimate:
+    """Return what building the graph would read and ask a language model; nothing is begun."""
+    inputs = services.graph_inputs(collection)
+    return graphed.estimate(inputs, NoControl(), document_ids or None)
 
 
 def merge_entities(services: Services, collection: Collection, one: str, other: str) -> None:

@@ -6,11 +6,13 @@ Belongs here: comparisons between index and registry, without any repair.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingestion_pipeline.indexing import IndexedVersion
+from ingestion_pipeline.indexing import CollectionIndex, IndexedVersion
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import Document, DocumentState
+from ingestion_pipeline.registry.generations import Generation
 from ingestion_pipeline.tasks.services import Services
 
 LISTED = 50
@@ -93,6 +95,25 @@ def compare_index_with_registry(services: Services, collection_key: str) -> Comp
             break
         time.sleep(SETTLE_SECONDS)
     return comparison
+
+
+def differences(
+    services: Services,
+    index: CollectionIndex,
+    generation: Generation,
+    document_ids: Sequence[str] | None = None,
+) -> list[str]:
+    """Return the documents of which a table holds something else than was published to it."""
+    there: dict[str, list[tuple[str, int]]] = {}
+    for each in index.snapshot().document_versions(document_ids):
+        there.setdefault(each.document_id, []).append((each.version, each.chunks))
+    recorded = services.registry.generations.copies(generation, document_ids)
+    return [
+        document_id
+        for document_id in sorted({*there, *recorded})
+        if there.get(document_id, [])
+        != ([recorded[document_id]] if recorded.get(document_id, ("", 0))[1] else [])
+    ]
 
 
 def deleted_documents(services: Services, collection_key: str) -> DeletedDocuments:

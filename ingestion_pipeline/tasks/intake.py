@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 from ingestion_pipeline.model.collections import Collection, CollectionName
-from ingestion_pipeline.model.documents import ErrorInfo, Stage, document_id
-from ingestion_pipeline.model.tasks import BUILDS, COMMANDS, TaskMessage, TaskType
+from ingestion_pipeline.model.documents import STANDARD, ErrorInfo, Stage, document_id
+from ingestion_pipeline.model.tasks import BUILDS, COMMANDS, ReindexOnly, TaskMessage, TaskType
 from ingestion_pipeline.registry.acceptance import NewTask
 from ingestion_pipeline.registry.arrivals import NewDocument
 from ingestion_pipeline.registry.documents import Selection
@@ -26,6 +26,7 @@ from ingestion_pipeline.streams.tasks import Entry
 from ingestion_pipeline.tasks import commands
 from ingestion_pipeline.tasks.events import tell
 from ingestion_pipeline.tasks.messages import (
+    DataflowOptions,
     IngestOptions,
     ReindexOptions,
     parse_message,
@@ -97,15 +98,26 @@ def new_task(services: Services, message: TaskMessage, task_id: str) -> NewTask:
         if message.type in BUILDS:
             return _build_task(task, message)
         options = parse_options(message.type, message.options)
-        recipe = services.recipes(collection)[Stage.INDEXED]
         if message.type is TaskType.DELETE:
             ids = tuple(message.document_ids or [message.document_id or ""])
             return replace(task, delete_ids=ids)
+        task = replace(
+            task,
+            recipe=services.recipes(collection)[Stage.INDEXED],
+            pipelines=services.pipeline_recipes(collection),
+        )
         if isinstance(options, ReindexOptions):
             ids = tuple(message.document_ids or ())
-            return replace(task, selection=Selection(options.only, recipe, document_ids=ids))
-        assert isinstance(options, IngestOptions)  # noqa: S101 - the only type left
-        return _ingest_task(services, task, message, collection, options, recipe)
+            return replace(task, selection=selection(task, options.only, ids))
+        if isinstance(options, DataflowOptions):
+            task = for_pipeline(services, task, options)
+            if message.document_ids:
+                ids = tuple(message.document_ids)
+                return replace(task, selection=selection(task, ReindexOnly.STALE, ids))
+        document = _document(services, message, collection) if message.source else None
+        if isinstance(options, IngestOptions):
+            task = replace(task, force=options.force, parser=options.parser)
+        return replace(task, document=document)
     except PermanentError as error:
         return replace(task, error=ErrorInfo(kind=error.kind, message=error.message))
 
@@ -118,18 +130,22 @@ def _build_task(task: NewTask, message: TaskMessage) -> NewTask:
     return replace(task, options=options)
 
 
-def _ingest_task(
-    services: Services,
-    task: NewTask,
-    message: TaskMessage,
-    collection: Collection,
-    options: IngestOptions,
-    recipe: str,
-) -> NewTask:
-    document = _document(services, message, collection) if message.source else None
-    return replace(
-        task, document=document, recipe=recipe, force=options.force, parser=options.parser
+def selection(task: NewTask, only: ReindexOnly, document_ids: tuple[str, ...] = ()) -> Selection:
+    """Return which documents a task is about: those named, or else all that ``only`` means."""
+    return Selection(
+        only, task.recipe, document_ids=document_ids, force=task.force, pipelines=task.pipelines
     )
+
+
+def for_pipeline(services: Services, task: NewTask, options: DataflowOptions) -> NewTask:
+    """Have the documents of a task belong to a pipeline.
+
+    Raises:
+        PermanentError: of kind ``not_found`` if there is none of that name.
+    """
+    if options.pipeline != STANDARD:
+        services.pipeline(options.pipeline)
+    return replace(task, pipeline=options.pipeline, force=options.force)
 
 
 def _document(services: Services, message: TaskMessage, collection: Collection) -> NewDocument:

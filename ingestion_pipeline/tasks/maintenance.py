@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from ingestion_pipeline.errors import IngestError
 from ingestion_pipeline.model.collections import Collection
-from ingestion_pipeline.tasks.inspection import compare_index_with_registry
+from ingestion_pipeline.tasks.doubts import doubt_differences
+from ingestion_pipeline.tasks.generations import tidy
 from ingestion_pipeline.tasks.purge import purge_deleted
 from ingestion_pipeline.tasks.services import Services
 
@@ -69,24 +70,18 @@ def maintain_collection(services: Services, key: str) -> Maintained:
     # What a run stored stays until it is recorded, however long the run takes.
     in_work = services.registry.upkeep.oldest_claim_seconds(key)
     bytes_grace = BYTES_GRACE_SECONDS + in_work
-    compared = compare_index_with_registry(services, key)
-    known = {each.document_id for each in services.registry.documents.find(key, compared.differing)}
-    services.registry.publications.doubt(key, sorted(known))
-    purged = purge_deleted(
-        services,
-        key,
-        services.registry.upkeep.deleted(key, GRACE_SECONDS),
-        # A late publisher's: the registry forgot the document when it was purged.
-        strays=set(compared.differing) - known,
-    )
+    differing, strays = doubt_differences(services, key)
+    deleted = services.registry.upkeep.deleted(key, GRACE_SECONDS)
+    purged = purge_deleted(services, key, deleted, strays)
     artifacts = _sweep_artifacts(services, collection, GRACE_SECONDS + in_work)
     forgotten = services.registry.upkeep.forget_superseded(key, bytes_grace)
     objects = _sweep_objects(services, collection, bytes_grace)
+    tidy(services, collection)
     index = services.index(collection).maintain(thorough=True)
     return Maintained(
         key=key,
         documents_purged=purged,
-        differences=len(compared.differing),
+        differences=len(differing),
         artifacts_removed=artifacts,
         versions_forgotten=forgotten,
         objects_removed=objects,

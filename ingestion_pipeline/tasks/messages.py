@@ -38,6 +38,17 @@ class IngestOptions(BaseModel):
     """The document's kind, where it is not the collection's."""
 
 
+class DataflowOptions(BaseModel):
+    """Options of a task that takes documents through a pipeline."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pipeline: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    """Its name, or ``standard`` for what the collection does by itself."""
+    force: bool = False
+    """Process documents although nothing changed."""
+
+
 class ReindexOptions(BaseModel):
     """Options of a reindex task."""
 
@@ -95,7 +106,15 @@ class Answer(BaseModel):
         return self
 
 
-Options = IngestOptions | ReindexOptions | DeleteOptions | BuildOptions | CancelOptions | Answer
+Options = (
+    IngestOptions
+    | DataflowOptions
+    | ReindexOptions
+    | DeleteOptions
+    | BuildOptions
+    | CancelOptions
+    | Answer
+)
 OPTIONS: dict[TaskType, type[Options]] = {
     TaskType.INGEST: IngestOptions,
     TaskType.DELETE: DeleteOptions,
@@ -103,6 +122,7 @@ OPTIONS: dict[TaskType, type[Options]] = {
     TaskType.RAPTOR: BuildOptions,
     TaskType.GRAPHRAG: GraphOptions,
     TaskType.MINDMAP: BuildOptions,
+    TaskType.DATAFLOW: DataflowOptions,
     TaskType.CANCEL: CancelOptions,
     TaskType.CONTINUE: Answer,
 }

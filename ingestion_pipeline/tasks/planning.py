@@ -28,6 +28,11 @@ RUNS_PER_TICK = 25
 """Submitting a run costs Dagster tens of milliseconds: a tick must stay short."""
 
 
+Way = tuple[str, str | None]
+"""A collection's key, and the pipeline that some of its documents belong to, if it is not its own
+way."""
+
+
 @dataclass(frozen=True)
 class PlannedRun:
     """A run to start for a collection."""
@@ -35,6 +40,8 @@ class PlannedRun:
     collection_key: str
     tenant: str
     priority: int
+    pipeline: str | None = None
+    """The one whose documents it is for; None: those of the collection's own way."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +55,28 @@ class PlannedBuild:
 
 
 def plan(
-    backlog: Sequence[Backlog], running: Mapping[str, int], limit: int = RUNS_PER_TICK
+    backlog: Sequence[Backlog], running: Mapping[Way, int], limit: int = RUNS_PER_TICK
 ) -> list[PlannedRun]:
     """Return the runs to start: by priority, then in turn between tenants, then by age.
 
     Args:
-        backlog: what waits, by collection.
-        running: how many runs each collection has already, queued ones included.
+        backlog: what waits, by collection and way.
+        running: how many runs each has already, queued ones included.
         limit: the most runs to return.
     """
     free = [
         waiting
         for waiting in backlog
-        if running.get(waiting.collection_key, 0) < waiting.max_parallel_runs
+        if running.get((waiting.collection_key, waiting.pipeline), 0) < waiting.max_parallel_runs
     ]
     by_tenant: dict[str, list[Backlog]] = defaultdict(list)
     for waiting in sorted(free, key=lambda each: -each.oldest_seconds):
         by_tenant[waiting.tenant].append(waiting)
     in_turn = [each for each in chain(*zip_longest(*by_tenant.values())) if each is not None]
-    planned = [PlannedRun(each.collection_key, each.tenant, _priority(each)) for each in in_turn]
+    planned = [
+        PlannedRun(each.collection_key, each.tenant, _priority(each), each.pipeline)
+        for each in in_turn
+    ]
     return sorted(planned, key=lambda each: -each.priority)[:limit]
 
 
@@ -99,7 +109,7 @@ def due(changed: Changed, *, busy: bool) -> dict[TaskType, str]:
     wanted: it has to wait for it.
     """
     config = changed.collection.config
-    if busy or changed.quiet_seconds < config.quiet_seconds:
+    if config.automation or busy or changed.quiet_seconds < config.quiet_seconds:
         return {}
     versions = {kind: build_version(changed.version, config, kind) for kind in enabled(config)}
     tree = versions.get(TaskType.RAPTOR)
@@ -118,7 +128,12 @@ def due(changed: Changed, *, busy: bool) -> dict[TaskType, str]:
 def stale_builds(changed: Changed) -> dict[TaskType, str]:
     """Return what was built of a collection once and is of another version by now, with this."""
     config = changed.collection.config
-    versions = {kind: build_version(changed.version, config, kind) for kind in changed.builds}
+    automated = enabled(config) if config.automation else []
+    versions = {
+        kind: build_version(changed.version, config, kind)
+        for kind in changed.builds
+        if kind not in automated
+    }
     return {
         kind: version
         for kind, version in versions.items()

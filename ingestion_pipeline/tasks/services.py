@@ -10,7 +10,8 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
@@ -21,6 +22,8 @@ from ingestion_pipeline.settings import Settings
 if TYPE_CHECKING:
     from redis import Redis
 
+    from ingestion_pipeline.dataflow import Pipeline
+    from ingestion_pipeline.dataflow.way import Way
     from ingestion_pipeline.embedding import Embedder
     from ingestion_pipeline.enrichment import TagModel
     from ingestion_pipeline.indexing import CollectionIndex
@@ -50,13 +53,17 @@ document has it, so maintenance removes them once they are old."""
 
 def embedder_named(name: str, settings: Settings) -> Embedder:
     """Return an embedding model as the settings have it run, one per process."""
-    from ingestion_pipeline.embedding import load_embedder
+    from ingestion_pipeline.embedding import Running, load_embedder
 
     return load_embedder(
         name,
-        settings.embedding_batch_size,
-        settings.embedding_precision,
-        settings.state / "embedding.turn",
+        Running(
+            settings.embedding_runtime,
+            settings.embedding_precision,
+            settings.embedding_batch_tokens,
+            settings.state / "embedding",
+            settings.converted_models_dir,
+        ),
     )
 
 
@@ -168,18 +175,29 @@ class Services:
         )
 
     def embedder(self, collection: Collection) -> Embedder:
-        """Return the collection's embedding model, loaded once per process."""
-        name = collection.config.embedding_model or self.settings.embedding_model
+        """Return the model that the collection is searched with, loaded once per process.
+
+        It stays the same while the index of another one, configured meanwhile, is filled.
+        """
+        name = collection.searched_model or self.configured_model(collection)
         return embedder_named(name, self.settings)
 
+    def configured_model(self, collection: Collection) -> str:
+        """Return the name of the embedding model that a collection is to be searched with."""
+        return collection.config.embedding_model or self.settings.embedding_model
+
     def index(self, collection: Collection) -> CollectionIndex:
-        """Return the collection's index for its embedding model."""
+        """Return the index that is searched: that of the collection's embedding model."""
+        return self.index_of(collection, self.embedder(collection).fingerprint)
+
+    def index_of(self, collection: Collection, fingerprint: str) -> CollectionIndex:
+        """Return the collection's index for an embedding model, which is not loaded for that."""
         from ingestion_pipeline.indexing import CollectionIndex
 
         return CollectionIndex(
             self.settings.lancedb_address,
             collection.name.table,
-            self.embedder(collection).fingerprint,
+            fingerprint,
             self.registry.database.alone,
         )
 
@@ -302,26 +320,74 @@ class Services:
 
         return Slots(self.settings.max_concurrent_chats, self.settings.state / "chats")
 
-    def recipes(self, collection: Collection) -> dict[Stage, str]:
+    @cached_property
+    def pipelines(self) -> dict[str, Pipeline]:
+        """The pipelines that people declared, by name.
+
+        Raises:
+            PermanentError: of kind ``invalid_option``, naming file and line, if one cannot run.
+        """
+        from ingestion_pipeline.dataflow import DECLARED, find_pipelines
+
+        return find_pipelines(self.settings.pipelines, DECLARED)
+
+    def pipeline(self, name: str) -> Pipeline:
+        """Return a pipeline.
+
+        Raises:
+            PermanentError: of kind ``not_found``.
+        """
+        if name not in self.pipelines:
+            known = ", ".join(sorted(self.pipelines)) or "none"
+            raise PermanentError(
+                ErrorKind.NOT_FOUND, f"there is no pipeline {name!r}; there are: {known}"
+            )
+        return self.pipelines[name]
+
+    def way(self, collection: Collection, pipeline: str | None) -> Way:
+        """Return how documents of a collection are taken through the stages.
+
+        By its configuration, or as the pipeline says that they belong to.
+        """
+        from ingestion_pipeline.dataflow.way import Way, way
+
+        if pipeline is None:
+            return Way(collection.config, self.recipes(collection))
+        return way(
+            self.pipeline(pipeline),
+            collection.config,
+            self.embedder(collection),
+            self._model_name(),
+            partial(self._lessons, collection.name.tenant),
+        )
+
+    def pipeline_recipes(self, collection: Collection) -> dict[str, str]:
+        """Return the current recipe of what each pipeline publishes in a collection."""
+        return {name: self.way(collection, name).recipes[Stage.INDEXED] for name in self.pipelines}
+
+    def recipes(self, collection: Collection) -> dict[str, str]:
         """Return the current recipe of each stage for a collection."""
         from ingestion_pipeline.stages.recipes import recipes
 
+        teacher = collection.config.enrichment.tags
+        lessons = self._lessons(collection.name.tenant, teacher) if teacher else None
+        return recipes(
+            collection.config, self.embedder(collection), llm=self._model_name(), lessons=lessons
+        )
+
+    def _model_name(self) -> str | None:
         endpoint = self.endpoint
-        llm = endpoint.fingerprint if endpoint else None
-        teacher = self._teacher(collection)
-        versions = self.registry.collections
-        lessons = versions.data_version(teacher.key, Stage.INDEXED) if teacher else None
-        return recipes(collection.config, self.embedder(collection), llm=llm, lessons=lessons)
+        return endpoint.fingerprint if endpoint else None
 
-    def _teacher(self, collection: Collection) -> Collection | None:
-        """Return the collection whose tags are learned, if there is one; it may be deleted."""
-        name = collection.config.enrichment.tags
-        if name is None:
+    def _lessons(self, tenant: str, name: str) -> str | None:
+        """Return the version of a collection that tags are learned from; it may be deleted."""
+        teacher = self.registry.collections.find(CollectionName(tenant, name).key)
+        if teacher is None:
             return None
-        return self.registry.collections.find(CollectionName(collection.name.tenant, name).key)
+        return self.registry.collections.data_version(teacher.key, Stage.INDEXED)
 
-    def _tag_model(self, collection: Collection) -> TagModel | None:
-        teacher = self._teacher(collection)
+    def _tag_model(self, tenant: str, name: str) -> TagModel | None:
+        teacher = self.registry.collections.find(CollectionName(tenant, name).key)
         if teacher is None:
             return None
         from ingestion_pipeline.enrichment import TagModel
@@ -342,8 +408,8 @@ class Services:
             self.redis.close()
 
     @contextmanager
-    def tools(self, collection: Collection) -> Iterator[Tools]:
-        """Open what the stages of a collection work with."""
+    def tools(self, collection: Collection, pipeline: str | None = None) -> Iterator[Tools]:
+        """Open what the stages of a collection work with, or those of a pipeline in it."""
         from ingestion_pipeline.stages.work import Tools
 
         settings = self.settings
@@ -354,8 +420,9 @@ class Services:
             return model.with_cache(answers) if model else None
 
         try:
+            way = self.way(collection, pipeline)
             yield Tools(
-                collection=collection,
+                collection=replace(collection, config=way.config),
                 objects=self.objects,
                 artifacts=self.artifacts,
                 parsers=self.parsers,
@@ -364,10 +431,13 @@ class Services:
                 sources=self.source_policy,
                 parallel=settings.max_concurrent_tasks,
                 password=self.answer,
-                recipes=self.recipes(collection),
+                recipes=way.recipes,
                 llm=llm,
                 describes_pictures=settings.llm_vision_model is not None,
-                tags=self._tag_model(collection),
+                tags=cache(partial(self._tag_model, collection.name.tenant)),
+                parts=way.parts,
+                asked=way.asked,
+                suffixes=way.suffixes,
             )
         finally:
             if self._stay_warm:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import stat
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,17 +20,25 @@ from ingestion_pipeline.model.documents import ErrorInfo, Stage, document_id
 from ingestion_pipeline.model.tasks import Priority, ReindexOnly, TaskMessage, TaskType
 from ingestion_pipeline.registry.acceptance import NewTask
 from ingestion_pipeline.registry.arrivals import NewDocument
-from ingestion_pipeline.registry.documents import Selection
+from ingestion_pipeline.registry.versions import StampedVersion, Version
 from ingestion_pipeline.storage.source_rules import safe_name
 from ingestion_pipeline.storage.sources import check_source, source_name
+from ingestion_pipeline.tasks import files
 from ingestion_pipeline.tasks.deletion import apply_deletions, finish_purges
 from ingestion_pipeline.tasks.events import tell
-from ingestion_pipeline.tasks.messages import IngestOptions, ReindexOptions, parse_options
+from ingestion_pipeline.tasks.generations import prepare
+from ingestion_pipeline.tasks.intake import for_pipeline, selection
+from ingestion_pipeline.tasks.messages import (
+    DataflowOptions,
+    IngestOptions,
+    ReindexOptions,
+    parse_options,
+)
 from ingestion_pipeline.tasks.services import Services
 
 logger = logging.getLogger(__name__)
 
-TASKS_PER_COMMIT = 200
+TASKS_PER_COMMIT = 1000
 """Bounds the time for which others wait for the registry."""
 REMOTE_SCHEMES = ("http://", "https://", "s3://")
 
@@ -48,63 +57,80 @@ def submit(
     sources: Sequence[str | Path],
     priority: Priority,
     options: dict[str, object],
+    pipeline: str | None = None,
 ) -> Submission:
-    """Accept one ingest task for each file and URL; folders are walked.
+    """Accept one task for each file and URL; folders are walked.
 
-    A source that cannot be read gives a failed task with the reason, and stops no other.
+    They are ingested as the collection says, or taken through a pipeline. A source that cannot be
+    read gives a failed task with the reason, and stops no other.
 
     Raises:
         PermanentError: for options there are not.
     """
-    parsed = parse_options(TaskType.INGEST, options)
-    assert isinstance(parsed, IngestOptions)  # noqa: S101 - for the type checker
+    type_ = TaskType.INGEST if pipeline is None else TaskType.DATAFLOW
+    options = options if pipeline is None else options | {"pipeline": pipeline}
+    parsed = parse_options(type_, options)
     batch_id = uuid.uuid4().hex
-    recipe = services.recipes(collection)[Stage.INDEXED]
+    template = replace(_task(services, collection, type_, options), priority=priority)
+    template = replace(template, batch_id=batch_id)
+    if isinstance(parsed, DataflowOptions):
+        template = for_pipeline(services, template, parsed)
+    elif isinstance(parsed, IngestOptions):
+        template = replace(template, force=parsed.force, parser=parsed.parser)
     task_ids: list[str] = []
-    pending: list[NewTask] = []
+    pending: list[tuple[NewTask, str | Path]] = []
+    publish = True
     for source in _walked(sources):
-        task = NewTask(
-            task_id=uuid.uuid4().hex,
-            type=TaskType.INGEST,
-            collection=collection.name.name,
-            tenant=collection.name.tenant,
-            priority=priority,
-            recipe=recipe,
-            batch_id=batch_id,
-            options=options,
-            force=parsed.force,
-            parser=parsed.parser,
-        )
-        pending.append(_with_document(services, collection, task, source))
+        task = replace(template, task_id=uuid.uuid4().hex)
+        pending.append((task, source))
         task_ids.append(task.task_id)
         if len(pending) == TASKS_PER_COMMIT:
-            _accept(services, pending)
+            publish = _accept(
+                services, _with_documents(services, collection, pending), publish=publish
+            )
             pending = []
-    _accept(services, pending)
+    _accept(services, _with_documents(services, collection, pending), publish=publish)
     return Submission(batch_id, tuple(task_ids))
 
 
 def submit_reindex(services: Services, collection: Collection, only: ReindexOnly) -> str:
     """Accept a reindex task and return its id."""
-    options = {"only": only.value}
+    options: dict[str, object] = {"only": only.value}
     parse_options(TaskType.REINDEX, options)
-    task_id = uuid.uuid4().hex
-    recipe = services.recipes(collection)[Stage.INDEXED]
-    _accept(
-        services,
-        [
-            NewTask(
-                task_id=task_id,
-                type=TaskType.REINDEX,
-                collection=collection.name.name,
-                tenant=collection.name.tenant,
-                priority=Priority.NORMAL,
-                options=options,
-                selection=Selection(ReindexOptions(only=only).only, recipe),
-            )
-        ],
+    collection, _ = prepare(services, collection.key)
+    task = _task(services, collection, TaskType.REINDEX, options)
+    _accept(services, [replace(task, selection=selection(task, ReindexOptions(only=only).only))])
+    return task.task_id
+
+
+def submit_dataflow(
+    services: Services, collection: Collection, pipeline: str, document_ids: Sequence[str]
+) -> str:
+    """Accept a task that takes known documents through a pipeline, and return its id."""
+    options: dict[str, object] = {"pipeline": pipeline}
+    parsed = parse_options(TaskType.DATAFLOW, options)
+    assert isinstance(parsed, DataflowOptions)  # noqa: S101 - for the type checker
+    task = _task(services, collection, TaskType.DATAFLOW, options)
+    task = for_pipeline(services, task, parsed)
+    chosen = selection(task, ReindexOnly.STALE, tuple(document_ids))
+    _accept(services, [replace(task, selection=chosen)])
+    return task.task_id
+
+
+def _task(
+    services: Services, collection: Collection, type_: TaskType, options: dict[str, object]
+) -> NewTask:
+    """Return a task about documents, without these."""
+    return NewTask(
+        task_id=uuid.uuid4().hex,
+        type=type_,
+        collection=collection.name.name,
+        tenant=collection.name.tenant,
+        priority=Priority.NORMAL,
+        recipe=services.recipes(collection)[Stage.INDEXED],
+        options=options,
+        pipelines=services.pipeline_recipes(collection),
     )
-    return task_id
 
 
 def submit_deletion(
@@ -151,14 +177,19 @@ def submit_build(
     return task.task_id
 
 
-def _accept(services: Services, tasks: Sequence[NewTask]) -> None:
-    tell(services.events, services.registry.tasks.accept(tasks))
+def _accept(services: Services, tasks: Sequence[NewTask], *, publish: bool = True) -> bool:
+    """Accept tasks and ``publish`` messages about them; return whether that is worth while."""
+    updates = services.registry.tasks.accept(tasks)
+    tell(services.events, updates)
+    ended = {update.task_id for update in updates if update.state.final}
     try:
         for task in tasks:
-            if task.error is None:
+            if publish and task.task_id not in ended:
                 services.streams.publish(_message(task).model_dump_json(), task.priority)
     except IngestError as error:
         logger.info("the tasks are accepted and wait for the next look at the registry: %s", error)
+        return False
+    return publish
 
 
 def _message(task: NewTask) -> TaskMessage:
@@ -170,67 +201,89 @@ def _message(task: NewTask) -> TaskMessage:
         tenant=task.tenant,
         priority=task.priority,
         document_id=task.document.document_id if task.document else None,
+        document_ids=_named(task),
         options=task.options or {},
     )
 
 
+def _named(task: NewTask) -> list[str] | None:
+    """Return the documents that a message has to name; a reindex means those that it selects."""
+    if task.type is not TaskType.DATAFLOW or task.selection is None:
+        return None
+    return list(task.selection.document_ids)
+
+
+def _with_documents(
+    services: Services, collection: Collection, pending: Sequence[tuple[NewTask, str | Path]]
+) -> list[NewTask]:
+    """Say of each task what its document is now, or why that cannot be known."""
+    ids = []
+    for _, source in pending:
+        if isinstance(source, Path):
+            with suppress(PermanentError):  # which will be the task's
+                ids.append(document_id(collection.key, _file_uri(source)))
+    before = services.registry.documents.stamped(ids)
+    return [_with_document(services, collection, *each, before) for each in pending]
+
+
 def _with_document(
-    services: Services, collection: Collection, task: NewTask, source: str | Path
+    services: Services,
+    collection: Collection,
+    task: NewTask,
+    source: str | Path,
+    before: Mapping[tuple[str, str], StampedVersion],
 ) -> NewTask:
     try:
-        return replace(task, document=_document(services, collection, source))
+        if isinstance(source, str):
+            uri = check_source(source, services.source_policy)
+            id_ = document_id(collection.key, uri)
+            return replace(task, document=NewDocument(id_, source_name(uri), uri, fetch=True))
+        known = {} if task.force else before
+        return replace(task, document=_document(services, collection, source, known))
     except IngestError as error:
         return replace(task, error=ErrorInfo(kind=error.kind, message=error.message))
 
 
-def _document(services: Services, collection: Collection, source: str | Path) -> NewDocument:
-    if isinstance(source, str):
-        uri = check_source(source, services.source_policy)
-        return NewDocument(document_id(collection.key, uri), source_name(uri), uri, fetch=True)
-    data = _read(source, services.settings.max_file_bytes)
-    key, sha256 = services.objects.put(collection.name, data)
-    # As with foreign file: sources, links stay as they are; what '..' means depends on them.
-    uri = (source.resolve() if ".." in source.parts else source.absolute()).as_uri()
+def _document(
+    services: Services,
+    collection: Collection,
+    path: Path,
+    before: Mapping[tuple[str, str], StampedVersion],
+) -> NewDocument:
+    """Describe a file, reading it unless it is the one that was read before."""
+    uri = _file_uri(path)
+    id_ = document_id(collection.key, uri)
+    stamp = files.stamp(path)
+    version: Version
+    if stamp and (known := before.get((id_, stamp))) and _is_kept(services, collection, known):
+        version, stamp = known, None  # which is on record
+    else:
+        data, stamp = files.read(path, services.settings.max_file_bytes)
+        key, sha256 = services.objects.put(collection.name, data)
+        version = Version(sha256, key, len(data))
     return NewDocument(
-        document_id=document_id(collection.key, uri),
-        name=safe_name(source.name) or "document",
+        document_id=id_,
+        name=safe_name(path.name) or "document",
         uri=uri,
         fetch=False,
-        sha256=sha256,
-        object_key=key,
-        bytes=len(data),
+        sha256=version.sha256,
+        object_key=version.object_key,
+        bytes=version.bytes,
+        stamp=stamp,
     )
 
 
-def _read(path: Path, max_bytes: int) -> bytes:
+def _is_kept(services: Services, collection: Collection, version: StampedVersion) -> bool:
+    """Whether the bytes of a version are there and stay; nothing removes those of a current one."""
+    return version.is_current or services.objects.renew(collection.name, version.object_key)
+
+
+def _file_uri(path: Path) -> str:
+    # As with foreign file: sources, links stay as they are; what '..' means depends on them.
     try:
-        if path.is_dir():
-            raise PermanentError(
-                ErrorKind.FORBIDDEN_SOURCE,
-                f"the folder {path} cannot be listed: correct its permissions",
-            )
-        if path.exists() and not path.is_file():
-            raise PermanentError(
-                ErrorKind.UNSUPPORTED, f"{path} is neither a file nor a folder: submit a copy"
-            )
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise PermanentError(
-                ErrorKind.TOO_LARGE,
-                f"{path.name} has {size:,} bytes; the limit is {max_bytes:,} "
-                "(INGEST_MAX_FILE_BYTES)",
-            )
-        if size == 0:
-            raise PermanentError(
-                ErrorKind.EMPTY, f"{path.name} is empty: nothing can be found in it"
-            )
-        return path.read_bytes()
-    except (FileNotFoundError, ValueError) as error:  # a path with a NUL is a ValueError
+        return (path.resolve() if ".." in path.parts else path.absolute()).as_uri()
+    except (OSError, ValueError, RuntimeError) as error:  # a loop of links is a RuntimeError
         raise PermanentError(ErrorKind.NOT_FOUND, f"there is no file {path}") from error
-    except OSError as error:
-        raise PermanentError(
-            ErrorKind.FORBIDDEN_SOURCE, f"{path} cannot be read: {error.strerror}"
-        ) from error
 
 
 def _walked(sources: Sequence[str | Path]) -> Iterator[str | Path]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from ingestion_pipeline.errors import IngestError
+from ingestion_pipeline.registry.documents import Backlog
 from ingestion_pipeline.tasks.deletion import apply_deletions
 from ingestion_pipeline.tasks.intake import Received, receive
-from ingestion_pipeline.tasks.planning import PlannedRun, plan
+from ingestion_pipeline.tasks.planning import PlannedRun, Way, plan
 from ingestion_pipeline.tasks.services import Services
+
+logger = logging.getLogger(__name__)
 
 IDLE_POLL_SECONDS = 5.0
 """How long a tick waits for a message; then it looks for work that came another way."""
@@ -19,8 +23,8 @@ BUSY_POLL_SECONDS = 1.0
 BUDGET_SECONDS = 20.0
 """After how long a tick leaves further messages to the next one."""
 
-RunCounter = Callable[[Mapping[str, AbstractSet[str]]], Mapping[str, int]]
-"""Given the runs that hold leases, by collection, counts all runs of each collection."""
+RunCounter = Callable[[Mapping[str, AbstractSet[str]]], Mapping[Way, int]]
+"""Given the runs that hold leases, by collection, counts all runs by collection and pipeline."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,17 @@ class Tick:
         return f"{self.problem}; {said}" if self.problem else said
 
 
+def _with_pipelines(services: Services, backlog: list[Backlog]) -> list[Backlog]:
+    """Leave out documents of pipelines that there are no more: no run could take them."""
+    waiting = {each.pipeline for each in backlog if each.pipeline}
+    if not waiting:
+        return backlog
+    lost = waiting - services.pipelines.keys()
+    for name in sorted(lost):
+        logger.warning("documents wait for the pipeline %s, which there is no more", name)
+    return [each for each in backlog if each.pipeline not in lost]
+
+
 def tick(services: Services, count_runs: RunCounter) -> Tick:
     """Receive messages and plan runs for what waits, whether or not Redis answers."""
     registry = services.registry
@@ -58,7 +73,7 @@ def tick(services: Services, count_runs: RunCounter) -> Tick:
     except IngestError as error:
         problem = error.message
     apply_deletions(services)
-    backlog = registry.documents.backlog()
+    backlog = _with_pipelines(services, registry.documents.backlog())
     planned = plan(backlog, count_runs(registry.claims.live_runs()))
     return Tick(
         received=received,

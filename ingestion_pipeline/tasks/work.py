@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,14 +18,16 @@ from ingestion_pipeline.logs import log_context
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import STAGES, ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import Backend, ReindexOnly
-from ingestion_pipeline.registry.claims import Claim, Wanted
+from ingestion_pipeline.registry.claims import Claim, Wanted, models_of
 from ingestion_pipeline.registry.documents import Selection
 from ingestion_pipeline.stages import run as stages_run
 from ingestion_pipeline.stages.work import Tools, Work
+from ingestion_pipeline.tasks import generations
 from ingestion_pipeline.tasks.doubts import settle_doubts
 from ingestion_pipeline.tasks.events import tell
 from ingestion_pipeline.tasks.heart import Heart, worker_name
 from ingestion_pipeline.tasks.lease import LeaseKeeper, run_lease
+from ingestion_pipeline.tasks.metrics import count
 from ingestion_pipeline.tasks.services import Services
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,10 @@ class WorkRequest:
     only: ReindexOnly | None = None
     document_ids: tuple[str, ...] = ()
     force: bool = False
+    pipeline: str | None = None
+    """The pipeline whose documents it is about; None: those of the collection's own way."""
+    step: str | None = None
+    """The one step of the pipeline that it does; None: all, one batch after the other."""
     slice_seconds: float | None = None
     stopped_by_person: Callable[[], bool] = lambda: False
     """Asked when the run is interrupted; otherwise it was a shutdown, and its work goes on later.
@@ -57,7 +63,12 @@ class WorkRequest:
     @property
     def whole(self) -> bool:
         """Whether documents go through every stage, which is what their tasks wait for."""
-        return self.stages == STAGES
+        return self.stages == STAGES and self.step is None
+
+    @property
+    def publishes(self) -> bool:
+        """Whether it ends with what is to be searched of its documents."""
+        return self.whole or self.step == Stage.INDEXED
 
 
 @dataclass(frozen=True)
@@ -87,9 +98,16 @@ class WorkReport:
     chunks: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    computed: Counter[Stage] = field(default_factory=Counter)
-    reused: Counter[Stage] = field(default_factory=Counter)
-    stage_seconds: dict[Stage, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    computed: Counter[str] = field(default_factory=Counter)
+    reused: Counter[str] = field(default_factory=Counter)
+    embedded_chunks: int = 0
+    """Of documents that were embedded now, not before."""
+    embedded_tokens: int = 0
+    embedding_seconds: float = 0.0
+    """That took, without loading the model."""
+    embedded_by: str | None = None
+    """What ran the model last, and in which arithmetic."""
+    stage_seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     media_types: Counter[str] = field(default_factory=Counter)
     """Of the documents whose elements were at hand, parsed now or before."""
     pages: int = 0
@@ -104,6 +122,8 @@ class WorkReport:
     """Why documents were not parsed, if trying again cannot help; those a person is asked about
     are among them."""
     rows: list[DocumentRow] = field(default_factory=list)
+    change: str | None = None
+    """How a change of the embedding model stands, while there is one."""
 
     def summary(self) -> str:
         """Say in one line what was done so far."""
@@ -130,6 +150,7 @@ class WorkReport:
                 (self.computed if step.computed else self.reused)[stage] += 1
                 self.stage_seconds[stage] += step.seconds
             self._add_parsed(work)
+            self._add_embedded(work)
         self.rows = sorted(
             [*self.rows, *map(_row, works)], key=lambda row: (row.error is None, row.name)
         )[:ROWS_KEPT]
@@ -147,60 +168,150 @@ class WorkReport:
         elif error and not work.result.transient and Stage.PARSED in work.steps:
             self.rejected[error.kind] += 1
 
+    def _add_embedded(self, work: Work) -> None:
+        if work.embedded_by is not None:
+            self.embedded_chunks += work.result.chunks or 0
+            self.embedded_tokens += work.result.tokens or 0
+            self.embedding_seconds += work.steps[Stage.EMBEDDED].seconds
+            self.embedded_by = work.embedded_by
+
 
 def run(services: Services, collection: Collection, request: WorkRequest) -> WorkReport:
-    """Do what is requested on one collection; a line in the log tells of each batch."""
+    """Do what is requested on one collection; a line in the log tells of each batch.
+
+    While another embedding model is configured than the one that is searched, documents go to both
+    indexes, and the other one is searched as soon as it is complete (see ``generations``).
+    """
     began = time.monotonic()
     report = WorkReport()
-    recipes = services.recipes(collection)
     worker = worker_name(request.backend, request.run_id)
     with (
         log_context(run=request.run_id, worker=worker),
         Heart(services, worker) as heart,
         run_lease(services, collection, request.run_id, request.stopped_by_person) as lease,
-        services.tools(collection) as tools,
     ):
-        _mark(services, collection, request, recipes)
-        wanted = Wanted(recipes, request.stages, request.whole, request.document_ids)
-        while (claim := _claim(services, collection, wanted, request)) is not None:
-            heart.current(document.document_id for document in claim.documents)
-            works = _work(services, claim, request, tools, lease)
-            report.add(works)
-            heart.current(())
-            heart.done(sum(work.result.error is None for work in works))
-            heart.failed(sum(work.result.error is not None for work in works))
-            report.seconds = time.monotonic() - began
-            logger.info("%s", report.summary())
-            if works and all(work.waits_for for work in works):
-                break  # nobody can help these: their stored upstream results are gone
-            if request.slice_seconds is not None and (
-                report.seconds > request.slice_seconds
-                or services.registry.documents.others_wait(collection.name.tenant)
+        collection, successor = generations.prepare(services, collection.key)
+        _mark(services, collection, request)
+        while True:
+            with (
+                services.tools(collection, request.pipeline) as tools,
+                generations.opened(
+                    services, successor if request.publishes else None, request.pipeline
+                ) as target,
             ):
+                shift = _Shift(services, collection, request, tools, target, lease, heart)
+                in_time = _drain(shift, report, began)
+                if report.computed[Stage.INDEXED]:
+                    tools.index.maintain()
+                    generations.tidy(services, collection)
+                if target is not None:
+                    _fill_left_out(shift)
+                    target.tools.index.maintain()
+            if successor is not None and request.publishes:
+                report.change = generations.switch(services, collection, successor)
+            before = models_of(collection)
+            collection, successor = generations.prepare(services, collection.key)
+            if not in_time or models_of(collection) == before:
                 break
-        if report.computed[Stage.INDEXED]:
-            tools.index.maintain()
-            if not services.registry.documents.published_elsewhere(
-                collection.key, tools.index.name
-            ):
-                tools.index.drop_other_generations()
     report.seconds = time.monotonic() - began
     return report
 
 
-def _mark(
-    services: Services, collection: Collection, request: WorkRequest, recipes: dict[Stage, str]
-) -> None:
+@dataclass(frozen=True)
+class _Shift:
+    """What batches are worked on with, for as long as the collection has the same models."""
+
+    services: Services
+    collection: Collection
+    request: WorkRequest
+    tools: Tools
+    target: generations.Target | None
+    lease: LeaseKeeper
+    heart: Heart
+
+    @property
+    def wanted(self) -> Wanted:
+        """What can be claimed."""
+        return Wanted(
+            self.tools.recipes,
+            self.request.stages,
+            self.request.whole,
+            self.request.document_ids,
+            models_of(self.collection),
+            self.request.pipeline,
+            self.request.step,
+            _upstream(self.services, self.request),
+        )
+
+
+def _drain(shift: _Shift, report: WorkReport, began: float) -> bool:
+    """Take batch after batch until nothing is left; return False if time was over before."""
+    services, request, heart = shift.services, shift.request, shift.heart
+    while (claim := _claim(shift)) is not None:
+        heart.current(document.document_id for document in claim.documents)
+        works = _work(shift, claim)
+        report.add(works)
+        count(services, works)
+        heart.current(())
+        heart.done(sum(work.result.error is None for work in works))
+        heart.failed(sum(work.result.error is not None for work in works))
+        report.seconds = time.monotonic() - began
+        logger.info("%s", report.summary())
+        if works and all(work.waits_for for work in works):
+            break  # nobody can help these: their stored upstream results are gone
+        if request.slice_seconds is not None and (
+            report.seconds > request.slice_seconds
+            or services.registry.documents.others_wait(shift.collection.name.tenant)
+        ):
+            return False
+    return True
+
+
+def _fill_left_out(shift: _Shift) -> None:
+    """Fill the target with what is searched of documents whose newer version cannot be."""
+    registry, target = shift.services.registry, shift.target
+    if target is None:
+        return
+    tried: set[str] = set()
+    while claim := registry.claims.take_left_out(
+        target.generation,
+        shift.wanted,
+        run_id=shift.request.run_id,
+        lease_seconds=shift.services.settings.lease_seconds,
+        max_documents=shift.services.settings.doc_bulk_size,
+        but=tried,
+    ):
+        tried.update(document.document_id for document in claim.documents)
+        try:
+            with shift.lease.hold(claim) as batch:
+                made, failed = generations.fill_left_out(claim, target, batch)
+                registry.claims.record_copies(claim, made)
+        except LeaseLostError as error:
+            logger.warning("a batch of %d documents was dropped: %s", len(claim.documents), error)
+            continue
+        for work in failed:
+            logger.warning("%s: %s", work.document.name, work.result.error)
+        registry.claims.release(claim.claim_id)
+
+
+def _mark(services: Services, collection: Collection, request: WorkRequest) -> None:
     """Mark what a person or schedule asks for; a run of the stream takes what waits already."""
     if request.only is None:
         return
     documents = services.registry.documents
     documents.require(collection.key, request.document_ids)
-    if request.whole:
-        recipe = recipes[Stage.INDEXED]
+    if request.whole or request.pipeline:
+        name = request.pipeline
+        recipe = services.way(collection, name).recipes[Stage.INDEXED]
         documents.request(
             collection.key,
-            Selection(request.only, recipe, document_ids=request.document_ids, force=request.force),
+            Selection(
+                request.only,
+                None if name else recipe,
+                document_ids=request.document_ids,
+                force=request.force,
+                pipelines={name: recipe} if name else services.pipeline_recipes(collection),
+            ),
             request.run_id,
         )
     elif request.only is ReindexOnly.FAILED:
@@ -212,15 +323,21 @@ def _mark(
         documents.force(collection.key, request.document_ids)
 
 
-def _claim(
-    services: Services, collection: Collection, wanted: Wanted, request: WorkRequest
-) -> Claim | None:
-    settings = services.settings
+def _upstream(services: Services, request: WorkRequest) -> tuple[str, ...]:
+    """Return the steps that the one that is requested reads."""
+    if request.pipeline is None or request.step is None:
+        return ()
+    pipeline = services.pipeline(request.pipeline)
+    return next(pipeline.upstream(node) for node in pipeline.nodes if node.step == request.step)
+
+
+def _claim(shift: _Shift) -> Claim | None:
+    services, request, settings = shift.services, shift.request, shift.services.settings
     # A retry comes right after its run was ended, and must not take up what has no time left.
     tell(services.events, services.registry.tasks.expire())
     claim, updates = services.registry.claims.take(
-        collection.key,
-        wanted,
+        shift.collection.key,
+        shift.wanted,
         run_id=request.run_id,
         backend=request.backend,
         lease_seconds=settings.lease_seconds,
@@ -232,19 +349,28 @@ def _claim(
     return claim
 
 
-def _work(
-    services: Services, claim: Claim, request: WorkRequest, tools: Tools, lease: LeaseKeeper
-) -> list[Work]:
+def _work(shift: _Shift, claim: Claim) -> list[Work]:
     """Take one batch through the stages and record it; what was taken back of it is dropped."""
-    registry = services.registry
+    services, registry, target = shift.services, shift.services.registry, shift.target
     try:
-        with lease.hold(claim) as batch:
-            works = stages_run.run(claim, request.stages, tools, batch, batch.announce)
+        with shift.lease.hold(claim) as batch:
+            works = stages_run.run(
+                claim,
+                shift.request.stages,
+                shift.tools,
+                batch,
+                batch.announce,
+                shift.request.step,
+            )
+            made = None
+            if target is not None and shift.request.pipeline is None:
+                made = generations.fill(services, claim, works, target, batch)
             batch.flush()
             updates, lost = registry.claims.record(
                 claim,
                 [work.result for work in works],
                 input_timeout_seconds=services.settings.input_timeout_seconds,
+                made=made,
             )
     except LeaseLostError as error:
         logger.warning("a batch of %d documents was dropped: %s", len(claim.documents), error)

@@ -31,6 +31,14 @@ def built() -> dict[str, Any]:
     }
 
 
+def test_an_estimate_says_what_would_be_read_and_starts_nothing(built: dict[str, Any]) -> None:
+    tasks = value("tasks", *IN)
+
+    assert value("build", "graph", *IN, "--estimate")["calls"] == 0
+    assert value("tasks", *IN) == tasks
+    assert said("build", "raptor", *IN, "--estimate").code == 2
+
+
 def test_a_build_waits_and_tells_what_it_made(built: dict[str, Any]) -> None:
     for kind, task in built.items():
         assert (task["type"], task["state"], task["progress"]) == (kind, "succeeded", 1.0)

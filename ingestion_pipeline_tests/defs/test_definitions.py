@@ -18,7 +18,7 @@ ASSETS = {
     "parsed_documents": (["source_documents"], {"python", "json"}),
     "chunks": (["parsed_documents"], {"python", "json"}),
     "enriched_chunks": (["chunks"], {"python", "json"}),
-    "chunk_embeddings": (["enriched_chunks"], {"pytorch", "arrow"}),
+    "chunk_embeddings": (["enriched_chunks"], {"python", "arrow"}),
     "vector_index": (["chunk_embeddings"], {"lancedb"}),
 }
 KNOWLEDGE = {
@@ -53,8 +53,8 @@ GRAPH_CHECKS = {
 }
 JOBS = {"ingest_job", "reindex_job"}
 BUILD_JOBS = {
-    "raptor_job": {"raptor_summaries", *(f"raptor_summaries_{each}" for each in TREE_CHECKS)},
-    "graph_job": {"graph", *(f"knowledge_graph_{each}" for each in GRAPH_CHECKS)},
+    "raptor_job": {"raptor_summaries", "tree_checks"},
+    "graph_job": {"graph", "graph_checks"},
     "mindmap_job": {"mind_map"},
 }
 """Each job that builds something of a collection, and its nodes."""
@@ -201,8 +201,10 @@ def test_the_sensors_look_for_all_that_is_to_be_done_and_run_by_default(
     assert sensors.keys() == {
         "task_stream_sensor",
         "build_sensor",
+        "automation_sensor",
         "reconcile_sensor",
         "purge_sensor",
+        "alert_sensor",
     }
     assert {target.job_name for target in sensors["build_sensor"].targets} == BUILD_JOBS.keys()
     assert sensors["task_stream_sensor"].job_name == "ingest_job"

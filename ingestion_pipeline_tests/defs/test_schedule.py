@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.repository_definition import RepositoryDefinition
 
+from ingestion_pipeline.defs.build import build_defs
 from ingestion_pipeline.defs.operations import schedules
 from ingestion_pipeline.model.collections import Collection, CollectionConfig, CollectionName
 from ingestion_pipeline.model.tasks import Priority
@@ -17,10 +18,13 @@ from ingestion_pipeline_tests.pipeline.lab import opened
 
 
 def tick(
-    services: FakeServices, repository: RepositoryDefinition, instance: dg.DagsterInstance
+    services: FakeServices,
+    repository: RepositoryDefinition,
+    instance: dg.DagsterInstance,
+    name: str = "nightly_reindex_schedule",
 ) -> tuple[list[dg.RunRequest], str | None]:
     """Evaluate the schedule as the daemon does."""
-    schedule = repository.get_schedule_def("nightly_reindex_schedule")
+    schedule = repository.get_schedule_def(name)
     with dg.build_schedule_context(
         instance=instance,
         scheduled_execution_time=datetime(2025, 3, 9, 2, tzinfo=UTC),
@@ -65,9 +69,48 @@ def test_each_collection_with_stale_documents_gets_one_run(
         )
         for request in requests
     ] == [
-        ("acme/notes", "2025-03-09-acme/notes", None, "1"),
-        ("papers", "2025-03-09-papers", None, "1"),
+        ("acme/notes", "2025-03-09T02:00-acme/notes", None, "1"),
+        ("papers", "2025-03-09T02:00-papers", None, "1"),
     ]
+
+
+def test_a_collection_with_a_schedule_of_its_own_is_reindexed_by_that_alone(
+    services: FakeServices, instance: dg.DagsterInstance, papers: Collection, report: Path
+) -> None:
+    other, _ = services.registry.collections.ensure(CollectionName("default", "other"))
+    for collection in (papers, other):
+        submit(services, collection, [report], Priority.NORMAL, {})
+    own = schedules.reindex_schedule(papers.name, "30 3 * * *", "Europe/Berlin")
+    repository = dg.Definitions.merge(
+        build_defs(opened(services)), dg.Definitions(schedules=[own])
+    ).get_repository_def()
+
+    nightly, _ = tick(services, repository, instance)
+    its_own, _ = tick(services, repository, instance, "papers_reindex_schedule")
+
+    assert [request.partition_key for request in nightly] == ["other"]
+    assert [request.partition_key for request in its_own] == ["papers"]
+    assert own.execution_timezone == "Europe/Berlin"
+
+
+def test_what_is_being_reindexed_is_not_reindexed_twice(
+    services: FakeServices,
+    repository: RepositoryDefinition,
+    instance: dg.DagsterInstance,
+    papers: Collection,
+    report: Path,
+) -> None:
+    submit(services, papers, [report], Priority.NORMAL, {})
+    instance.create_run_for_job(
+        repository.get_job("reindex_job"),
+        tags={"dagster/partition": papers.key},
+        status=dg.DagsterRunStatus.STARTED,
+    )
+
+    assert tick(services, repository, instance) == (
+        [],
+        "what is stale is being reindexed already",
+    )
 
 
 def test_the_night_begins_in_the_time_zone_of_the_settings(

@@ -16,6 +16,7 @@ from ingestion_pipeline.settings import project_dir
 from ingestion_pipeline_tests.defs.test_definitions import GRAPH_CHECKS, KNOWLEDGE, TREE_CHECKS
 from ingestion_pipeline_tests.pipeline.lab import ASSETS, CHECKS
 
+PIPELINES = ("dataflow/handbook", "dataflow/passages")
 TOOLS = {
     "list": ["dg", "list", "defs", "--json"],
     "check": ["dg", "check", "defs"],
@@ -68,20 +69,29 @@ def test_dg_lists_every_definition(said: dict[str, tuple[int, str, str]]) -> Non
         for kind, found in listed.items()
         if found
     } == {
-        "assets": sorted([*ASSETS, *KNOWLEDGE]),
+        "assets": sorted([*ASSETS, *KNOWLEDGE, *PIPELINES]),
         "asset_checks": sorted([*CHECKS, *TREE_CHECKS, *GRAPH_CHECKS]),
         "jobs": [
             "graph_job",
+            "handbook_job",
             "ingest_job",
             "maintenance_job",
             "mindmap_job",
+            "passages_job",
             "purge_job",
             "raptor_job",
             "reindex_job",
         ],
         "resources": ["services"],
         "schedules": ["nightly_maintenance_schedule", "nightly_reindex_schedule"],
-        "sensors": ["build_sensor", "purge_sensor", "reconcile_sensor", "task_stream_sensor"],
+        "sensors": [
+            "alert_sensor",
+            "automation_sensor",
+            "build_sensor",
+            "purge_sensor",
+            "reconcile_sensor",
+            "task_stream_sensor",
+        ],
     }
 
 
@@ -97,4 +107,4 @@ def test_every_way_to_start_dagster_loads_the_same_module() -> None:
             }
         }
     ]
-    assert project["defs_module"] == f"{project['root_module']}.defs"
+    assert project["defs_module"] == f"{project['root_module']}.defs.declared"

@@ -1,24 +1,25 @@
-"""The only tests that load torch."""
+"""With ``test_runtimes``, the only tests that load torch."""
 
 from __future__ import annotations
 
-import shutil
-import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingestion_pipeline.control import NoControl
-from ingestion_pipeline.embedding import Embedder, load_embedder, model_folder, precision
-from ingestion_pipeline.errors import ErrorKind, PermanentError
-from ingestion_pipeline.settings import PACKAGED_MODEL, EmbeddingPrecision
+from ingestion_pipeline.embedding import Embedder, Running, load_embedder, precision
+from ingestion_pipeline.embedding.embedder import _batches
+from ingestion_pipeline.settings import PACKAGED_MODEL, EmbeddingPrecision, EmbeddingRuntime
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+pytestmark = pytest.mark.xdist_group("embedding")
 
 TEXTS = [
     "A short text.",
@@ -26,6 +27,7 @@ TEXTS = [
     "Sentences of very different lengths share no batch. " * 12,
     "[SEP] [CLS] <|endoftext|>",
     "日本語の文です。",
+    "  UPPER case, and blanks around  ",
     "word " * 2000,
 ]
 
@@ -41,26 +43,15 @@ class StopsAfter(NoControl):
             raise InterruptedError
 
 
-@pytest.fixture(scope="module")
-def embedder() -> Iterator[Embedder]:
-    """The packaged model, loaded where any use of the network fails the test."""
-
-    def refuse(*_: Any) -> NoReturn:
-        pytest.fail("the network was used")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", refuse)
-        patch.setattr(socket, "getaddrinfo", refuse)
-        loaded = load_embedder(PACKAGED_MODEL, 4, EmbeddingPrecision.FLOAT32)
-        loaded.encode(["load"], NoControl())
-        yield loaded
+def running(
+    folder: Path, runtime: str, precision: EmbeddingPrecision = EmbeddingPrecision.FLOAT32
+) -> Running:
+    return Running(EmbeddingRuntime(runtime), precision, batch_tokens=512, folder=folder)
 
 
-@pytest.fixture(scope="module")
-def reference() -> SentenceTransformer:
-    from sentence_transformers import SentenceTransformer
-
-    return SentenceTransformer(str(model_folder(PACKAGED_MODEL)), local_files_only=True)
+@pytest.fixture(scope="module", params=["openvino", "torch"])
+def embedder(request: pytest.FixtureRequest, converted: Path) -> Embedder:
+    return load_embedder(PACKAGED_MODEL, running(converted, request.param))
 
 
 def test_vectors_are_those_of_sentence_transformers(
@@ -70,7 +61,7 @@ def test_vectors_are_those_of_sentence_transformers(
     expected = reference.encode(TEXTS, normalize_embeddings=True)
     assert vectors.dtype == np.float32
     assert vectors.shape == (len(TEXTS), embedder.dimension)
-    np.testing.assert_allclose((vectors * expected).sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose((vectors * expected).sum(axis=1), 1, atol=1e-5)
 
 
 def test_the_declared_limits_are_those_of_the_loaded_model(
@@ -91,7 +82,7 @@ def test_vectors_have_length_one_and_do_not_depend_on_their_neighbours(embedder:
     together = embedder.encode(TEXTS, NoControl())
     alone = np.concatenate([embedder.encode([text], NoControl()) for text in TEXTS])
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, rtol=1e-5)
-    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
 def test_no_texts_give_no_vectors(embedder: Embedder) -> None:
@@ -106,12 +97,12 @@ def test_lone_surrogates_do_not_break_a_batch(embedder: Embedder) -> None:
 def test_the_control_is_asked_between_batches(embedder: Embedder) -> None:
     control = StopsAfter()
     with pytest.raises(InterruptedError):
-        embedder.encode(["text"] * 100, control)
+        embedder.encode(["text"] * 1000, control)
     assert control.checks == 2
 
 
-def test_threads_share_one_model(embedder: Embedder) -> None:
-    assert load_embedder(PACKAGED_MODEL, 4, EmbeddingPrecision.FLOAT32) is embedder
+def test_threads_share_one_model(embedder: Embedder, converted: Path) -> None:
+    assert load_embedder(PACKAGED_MODEL, running(converted, embedder.runtime)) is embedder
     expected = embedder.encode(TEXTS, NoControl())
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: embedder.encode(TEXTS, NoControl()), range(4)))
@@ -119,9 +110,13 @@ def test_threads_share_one_model(embedder: Embedder) -> None:
         np.testing.assert_array_equal(result, expected)
 
 
-def test_the_faster_precision_finds_the_same_neighbours(embedder: Embedder) -> None:
-    fast = load_embedder(PACKAGED_MODEL, 4, EmbeddingPrecision.BFLOAT16)
+def test_the_faster_precision_finds_the_same_neighbours(
+    embedder: Embedder, converted: Path
+) -> None:
+    how = running(converted, embedder.runtime, EmbeddingPrecision.BFLOAT16)
+    fast = Embedder(PACKAGED_MODEL, how)
     vectors = fast.encode(TEXTS, NoControl())
+    assert fast.precision is EmbeddingPrecision.BFLOAT16
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     assert (vectors * embedder.encode(TEXTS, NoControl())).sum(axis=1).min() > 0.999
@@ -141,25 +136,16 @@ def test_the_precision_follows_from_the_processor(
     info = tmp_path / "cpuinfo"
     info.write_text(flags)
     monkeypatch.setattr(precision, "_CPU_INFO", info)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert precision.chosen(EmbeddingPrecision.AUTO) is expected
     assert precision.chosen(EmbeddingPrecision.FLOAT32) is EmbeddingPrecision.FLOAT32
 
 
-def test_broken_weights_are_a_clear_error(tmp_path: Path) -> None:
-    folder = shutil.copytree(
-        model_folder(PACKAGED_MODEL), tmp_path / "model", ignore=lambda *_: ["model.safetensors"]
-    )
-    (folder / "model.safetensors").write_bytes(b"broken")
-    with pytest.raises(PermanentError, match="cannot be loaded") as raised:
-        Embedder(str(folder), batch_size=4).encode(["text"], NoControl())
-    assert raised.value.kind is ErrorKind.BROKEN
-
-
-def test_what_the_files_do_not_tell_is_read_from_the_model(tmp_path: Path) -> None:
-    folder = shutil.copytree(model_folder(PACKAGED_MODEL), tmp_path / "model")
-    (folder / "modules.json").unlink()
-    (folder / "sentence_bert_config.json").unlink()
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
-    loaded = Embedder(str(folder), batch_size=4)
-    assert (loaded.dimension, loaded.max_tokens) == (384, 512)
+@given(st.lists(st.integers(0, 256), max_size=60), st.integers(1, 2000))
+def test_batches_hold_all_texts_once_and_few_enough_tokens(
+    lengths: list[int], most_tokens: int
+) -> None:
+    batches = list(_batches(lengths, most_tokens))
+    assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[place] for place in batch)
+        assert len(batch) == 1 or len(batch) * longest <= most_tokens

@@ -57,7 +57,7 @@ def test_a_model_that_is_not_here_is_an_error_that_says_what_to_do(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(PermanentError, match="configure") as raised:
-        load_embedder(name, batch_size=16).tokenizer  # noqa: B018
+        load_embedder(name).tokenizer  # noqa: B018
     assert raised.value.kind in {ErrorKind.DEPENDENCY_MISSING, ErrorKind.UNSUPPORTED}
 
 
@@ -111,9 +111,10 @@ def test_the_fingerprint_follows_the_content_not_the_place(
 def test_all_but_encoding_works_without_torch() -> None:
     script = (
         "import sys; from ingestion_pipeline.embedding import load_embedder\n"
-        f"embedder = load_embedder({PACKAGED_MODEL!r}, 16)\n"
+        f"embedder = load_embedder({PACKAGED_MODEL!r})\n"
         "print(embedder.dimension, embedder.max_tokens, embedder.tokenizer.count('two words'))\n"
-        "print(len(embedder.fingerprint), {'torch', 'transformers', 'numpy'} & set(sys.modules))"
+        "heavy = {'torch', 'transformers', 'openvino', 'numpy'}\n"
+        "print(len(embedder.fingerprint), heavy & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
@@ -149,4 +150,4 @@ def test_without_a_model_card_the_languages_are_not_known(small_folder: Path) ->
 
 
 def test_the_packaged_model_knows_english_only() -> None:
-    assert load_embedder(PACKAGED_MODEL, batch_size=16).languages == {"en"}
+    assert load_embedder(PACKAGED_MODEL).languages == {"en"}

@@ -40,6 +40,16 @@ def test_a_special_token_in_a_text_is_one_token() -> None:
     assert starts("a [SEP]<|endoftext|>")[:3] == [0, 2, 7]
 
 
+@pytest.mark.parametrize("text", ["", "Two words", "word " * 1000, "a [SEP] b", "a\ud800 b"])
+def test_ids_are_what_the_model_reads_of_a_text(text: str) -> None:
+    (ids,) = TOKENIZER.ids([text], 16)
+    backend = Backend.from_file(str(FOLDER / "tokenizer.json"))
+    backend.enable_truncation(16)
+    backend.no_padding()
+    assert ids.tolist() == backend.encode(text.replace("\ud800", "\ufffd")).ids
+    assert len(ids) == min(TOKENIZER.count(text), 16)
+
+
 def test_counts_follow_the_order_of_the_texts() -> None:
     texts = ["word " * (number % 7) for number in range(1000)]
     assert TOKENIZER.counts(texts) == [number % 7 + 2 for number in range(1000)]

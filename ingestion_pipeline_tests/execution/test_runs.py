@@ -38,7 +38,7 @@ def test_a_run_that_is_still_to_come_counts(
 ) -> None:
     record_run(instance, status)
 
-    assert runs_by_collection(instance, {}) == {"papers": 1}
+    assert runs_by_collection(instance, {}) == {("papers", None): 1}
 
 
 @pytest.mark.parametrize("status", ENDED)
@@ -57,8 +57,8 @@ def test_a_run_counts_while_it_holds_a_lease_and_for_a_minute_without(
     record_start(instance, old, seconds_ago=3600)
     record_start(instance, new, seconds_ago=5)
 
-    assert runs_by_collection(instance, {"papers": {old.run_id}})["papers"] == 2
-    assert runs_by_collection(instance, {"papers": set()})["papers"] == 1
+    assert runs_by_collection(instance, {"papers": {old.run_id}})["papers", None] == 2
+    assert runs_by_collection(instance, {"papers": set()})["papers", None] == 1
 
 
 def test_runs_are_counted_for_each_collection_and_those_of_none_are_left_out(
@@ -67,7 +67,7 @@ def test_runs_are_counted_for_each_collection_and_those_of_none_are_left_out(
     for collection in ("papers", "papers", "acme/notes", None):
         record_run(instance, Status.QUEUED, collection)
 
-    assert runs_by_collection(instance, {}) == {"papers": 2, "acme/notes": 1}
+    assert runs_by_collection(instance, {}) == {("papers", None): 2, ("acme/notes", None): 1}
 
 
 def test_status_tells_queued_from_running(instance: dg.DagsterInstance) -> None:

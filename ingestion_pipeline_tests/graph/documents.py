@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ingestion_pipeline.control import NoControl
 from ingestion_pipeline.graph import Material, document_graphs, known_names, linked, merged
 from ingestion_pipeline.model.chunks import Chunk
@@ -29,13 +31,17 @@ def texts_of(*materials: Material) -> dict[str, str]:
     return {chunk.chunk_id: chunk.text for each in materials for chunk in each.chunks}
 
 
-def whole(*materials: Material, corrections: tuple[Correction, ...] = ()) -> KnowledgeGraph:
-    """The graph of a collection of these documents."""
+def whole(
+    *materials: Material, corrections: tuple[Correction, ...] = (), unlike: bool = False
+) -> KnowledgeGraph:
+    """The graph of a collection of these documents, no two of which are alike if that is said."""
     graphs = read(*materials)
     names = known_names(graphs)
     texts = texts_of(*materials)
     links = [linked(graph, texts, names) for graph in graphs]
-    return merged(COLLECTION, links, NoControl(), corrections)
+    rows = np.eye(len(texts), dtype=np.float32)
+    vectors = dict(zip(sorted(texts), rows, strict=True)) if unlike else None
+    return merged(COLLECTION, links, NoControl(), corrections, vectors=vectors)
 
 
 def named(graph: KnowledgeGraph, alias: str) -> list[Entity]:

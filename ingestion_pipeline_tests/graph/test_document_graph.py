@@ -190,3 +190,26 @@ def test_chunks_of_a_document_are_read_in_their_order() -> None:
     assert [sentence.chunk_id for sentence in graph.sentences] == [
         chunk.chunk_id for chunk in material.chunks
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Requests go to Acme Corp. | self-service portal | Monday\nLeave | the portal | Friday",
+        "- **Travel policy** is kept by the *Finance Team*.\n* Annual report of Acme Corp.",
+        "# Annual report of Acme Corp.\n> Acme Corp. | Berlin\n\u2022 Office hours \u2022 Munich",
+    ],
+)
+def test_marks_of_tables_and_lists_are_no_part_of_names(text: str) -> None:
+    [graph] = read(document("d", text))
+
+    written = [alias for entity in graph.entities for alias in entity.aliases]
+    assert written
+    assert not any(mark in alias for alias in written for mark in "|*#>\u2022")
+
+
+def test_nothing_is_stated_from_one_cell_to_another() -> None:
+    [graph] = read(document("d", "Ada Lovelace | met Bob Dylan | in Paris"))
+
+    assert {entity.key for entity in graph.entities} >= {"ada lovelace", "bob dylan", "paris"}
+    assert stated(graph) == set()

@@ -44,6 +44,7 @@ def test_names_are_found_as_they_are_written_in_texts(name: str, text: str, writ
         ("Home", "he went home"),
         ("Home", "Home is where he went"),
         ("Kiss and Tell", "they kiss and tell all"),
+        ("Kiss and Tell", "kiss | and tell"),
         ("Ada", "Adam went"),
         ("", "anything"),
     ],

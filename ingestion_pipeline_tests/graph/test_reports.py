@@ -111,6 +111,7 @@ def made(**changes: Any) -> list[Report]:
         "write": write,
         "titles": entitled,
         "recipe": "tests",
+        "control": NoControl(),
     }
     return reports(**{**arguments, **changes})
 

@@ -397,7 +397,7 @@ def test_a_graph_goes_with_its_generation_and_no_other(index: CollectionIndex) -
         each.publish([document("a", "one")])
         publish(each)
 
-    assert index.drop_other_generations() == 1
+    assert index.drop_others() == 1
     assert GraphIndex(other).snapshot().empty
     assert parts_of(other) == []
     assert GraphIndex(index).snapshot().counts().entities == 3

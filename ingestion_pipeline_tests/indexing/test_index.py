@@ -200,7 +200,7 @@ def test_vectors_of_two_models_never_meet(index: CollectionIndex) -> None:
     changed.publish([document("a", "one", version="v2")])
     index.publish([document("c", "late publisher of the old model")])
     assert versions(changed) == {"a": "v2"}
-    assert changed.drop_other_generations() == 1
+    assert changed.drop_others() == 1
     assert index.snapshot().empty
     assert versions(changed) == {"a": "v2"}
 

@@ -276,7 +276,7 @@ def test_summaries_go_with_their_generation_and_no_other(index: CollectionIndex)
         each.publish([document("a", "one")])
         publish(each, tree("a"))
         SummaryIndex(each).keep(tree("b"))
-    assert index.drop_other_generations() == 1
+    assert index.drop_others() == 1
     assert other.snapshot().empty
     assert SummaryIndex(other).snapshot().empty
     assert SummaryIndex(other).known(["b"]) == {}

@@ -24,6 +24,7 @@ from ingestion_pipeline.llm import (
     Endpoint,
     Patience,
     Slots,
+    Usage,
 )
 from ingestion_pipeline_tests.llm.endpoints import IMPATIENT, KEY, Asked, Reply, replies, serving
 from ingestion_pipeline_tests.llm.test_limits import Stopped
@@ -334,6 +335,21 @@ def test_audio_is_transcribed() -> None:
     assert b'name="model"\r\n\r\ntoy\r\n' in parts[1]
     assert b'filename="my__talk_.wav"' in parts[3]
     assert parts[3].endswith(b"\r\n\r\nRIFF\r\n--\0\r\n")
+
+
+def test_what_was_asked_is_counted_and_what_will_be_is_foreseen() -> None:
+    usage, kept = Usage(), Kept()
+    with serving(replies(Reply("yes"))) as endpoint:
+        model = endpoint.model(cache=kept, budget=Budget(1000)).metered(usage)
+        before = model.foreseen("You answer.", "What?", max_tokens=20)
+        assert endpoint.asked == []
+        ask(model)
+        ask(model.with_cache(kept))
+
+    assert (usage.calls, usage.tokens, usage.cached) == (1, 7, 1)
+    assert before > 20
+    assert model.foreseen("You answer.", "What?", max_tokens=20) == 0
+    assert model.budget_left == 993
 
 
 @pytest.mark.parametrize(

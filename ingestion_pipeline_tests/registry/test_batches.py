@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ingestion_pipeline.errors import ErrorKind
 from ingestion_pipeline.model.collections import CollectionName, ParserKind
 from ingestion_pipeline.model.documents import ErrorInfo, Stage
-from ingestion_pipeline.model.tasks import Priority, ReindexOnly, TaskType
+from ingestion_pipeline.model.tasks import Priority, ReindexOnly, TaskState, TaskType
 from ingestion_pipeline.registry.acceptance import NewTask
 from ingestion_pipeline.registry.arrivals import Attached, NewDocument
 from ingestion_pipeline.registry.claims import Claim
@@ -295,7 +295,9 @@ class Place:
             .join(publications, publications.c.document_id == d.document_id)
             .where(mine),
             "tasks": sa.select(
-                t.task_id, t.type, t.priority, t.options, t.state, t.progress, t.tokens,
+                t.task_id, t.type, t.priority, t.options, t.state, t.tokens,
+                # One that fails keeps the progress it had reached on the way.
+                sa.case((t.state != TaskState.FAILED, t.progress)),
                 t.attempts, t.error_kind, t.error_message, t.question,
             ).where(*its),
             "task documents": sa.select(t.task_id, d.name, task_documents.c.outcome)

@@ -57,7 +57,7 @@ def test_what_an_older_registry_knows_is_kept(new_url: str) -> None:
     assert [each.name for each in registry.documents.find("docs")] == ["a.txt", "unfetched.txt"]
     with registry.database.read() as connection:
         versions = connection.execute(sa.select(document_versions)).all()
-    assert [tuple(row) for row in versions] == [("a.txt", "1", "objects/a.txt", 7, 5.0)]
+    assert [tuple(row) for row in versions] == [("a.txt", "1", "objects/a.txt", 7, 5.0, None)]
     registry.database.dispose()
 
 

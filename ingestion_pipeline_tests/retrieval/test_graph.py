@@ -18,11 +18,11 @@ from ingestion_pipeline.indexing import (
     Origin,
     Snapshot,
 )
-from ingestion_pipeline.model.graph import Entity, Report
+from ingestion_pipeline.model.graph import Community, Entity
 from ingestion_pipeline.model.search import Hit, HitKind, SearchMode
-from ingestion_pipeline.model.summaries import Citation, SummaryMethod
 from ingestion_pipeline.retrieval import graph, search
 from ingestion_pipeline_tests.indexing.samples import DIMENSION, WordEncoder, document
+from ingestion_pipeline_tests.retrieval.samples import report
 
 TWO_HOPS = "who founded the town where Grey Harbour was written"
 NOVEL = document(
@@ -61,26 +61,15 @@ def publish(
     index: CollectionIndex,
     entities: Sequence[Entity] = ENTITIES,
     reports: Sequence[IndexedReport] = (),
+    communities: Sequence[Community] = (),
 ) -> None:
-    GraphIndex(index).publish(entities, [], [], reports, Origin("l", "r"), DIMENSION, lambda: None)
+    origin = Origin("l", "r")
+    GraphIndex(index).publish(entities, [], communities, reports, origin, DIMENSION, lambda: None)
 
 
-def report(name: str, text: str, *cited: str) -> IndexedReport:
-    made = Report(
-        community_id=name,
-        title=f"About {name}",
-        text=text,
-        method=SummaryMethod.EXTRACTIVE,
-        citations=tuple(Citation(each, 0, 3) for each in cited),
-        entity_ids=(),
-        relation_ids=(),
-        document_ids=(),
-        period=None,
-        rating=5.0,
-        inputs="",
-    )
+def indexed(name: str, text: str, *cited: str) -> IndexedReport:
     (vector,) = WordEncoder().encode([text], NoControl())
-    return IndexedReport(made, vector)
+    return IndexedReport(report(name, *cited, text=text), vector)
 
 
 def find(
@@ -216,19 +205,72 @@ def test_few_collections_are_kept_in_memory(library: CollectionIndex) -> None:
     assert len(kept._links) == graph.COLLECTIONS_KEPT
 
 
-def test_a_broad_question_is_shown_one_report(library: CollectionIndex) -> None:
+def test_who_asks_for_no_overview_is_shown_no_report(library: CollectionIndex) -> None:
     text = "how mills grind flour by water"
     mill = document("mill", *(f"{text} {n}" for n in range(12)))
     library.publish([mill])
-    cited = [chunk.chunk_id for chunk in mill.chunks[:3]]
-    publish(library, [], [report("mills", text, *cited), report("flour", text, *cited)])
-    hits = find(library, SearchMode.AUTO, 10, query=text)
-    (shown,) = (hit for hit in hits if hit.kind is HitKind.REPORT)
-    assert (shown.document_id, shown.text) == ("", text)
-    assert {hit.chunk_id for hit in shown.chunks} == set(cited)
-    for mode in (SearchMode.HYBRID, SearchMode.TREE, SearchMode.GRAPH):
-        assert all(hit.kind is HitKind.CHUNK for hit in find(library, mode, 10, query=text))
-    texts = [chunk.text for chunk in mill.chunks]
-    library.publish([document("mill", "something else", *texts[1:], version="v2")])
+    publish(library, [], [indexed("mills", text, *(chunk.chunk_id for chunk in mill.chunks[:3]))])
     hits = find(library, SearchMode.AUTO, 10, query=text)
     assert all(hit.kind is HitKind.CHUNK for hit in hits)
+
+
+@pytest.fixture
+def mills(index: CollectionIndex) -> CollectionIndex:
+    """A collection of twenty documents with a graph of four communities."""
+    index.publish([document(f"m{n}", f"mill {n} grinds flour by water") for n in range(20)])
+    texts = {"water": "mills stand by water", "flour": "flour of mills", "wheels": "water wheels"}
+    cited = [hit.chunk_id for hit in find(index, SearchMode.TEXT, 20, query="mill")]
+    reports = [
+        indexed(name, text, *cited[5 * n : 5 * n + 5])
+        for n, (name, text) in enumerate(texts.items())
+    ]
+    communities = [
+        Community("water", 0, None, ("a", "b")),
+        Community("flour", 0, None, ("c",)),
+        Community("wheels", 1, "water", ("a",)),
+    ]
+    publish(index, [], reports, communities)
+    return index
+
+
+def test_who_asks_for_an_overview_of_all_is_shown_what_coarse_communities_are_about(
+    mills: CollectionIndex,
+) -> None:
+    hits = find(mills, SearchMode.AUTO, 10, query="What are the main themes of these documents?")
+    kinds = [hit.kind for hit in hits]
+    assert kinds[:2] == [HitKind.REPORT] * 2
+    assert HitKind.REPORT not in kinds[2:]
+    assert {hit.chunk_id for hit in hits[:2]} == {"water", "flour"}
+    assert all(len(hit.chunks) == 5 for hit in hits[:2])
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_who_asks_for_an_overview_of_something_is_shown_reports_and_loses_no_document(
+    mills: CollectionIndex,
+) -> None:
+    query = "Give an overview of mills that grind flour by water"
+    hybrid = find(mills, SearchMode.HYBRID, 10, query=query)
+    assert {hit.document_id for hit in hybrid} <= {
+        hit.document_id for hit in find(mills, SearchMode.AUTO, 10, query=query)
+    }
+    several = document("mill", *(f"mills grind flour by water {n}" for n in range(12)))
+    mills.publish([several])
+    hits = find(mills, SearchMode.AUTO, 10, query=query)
+    shown = {hit.chunk_id for hit in hits if hit.kind is HitKind.REPORT}
+    assert len(shown) >= 2
+    assert shown <= {"water", "flour"} or "water" not in shown
+
+
+@pytest.mark.parametrize("mode", [SearchMode.HYBRID, SearchMode.GRAPH, SearchMode.TREE])
+def test_other_modes_know_of_no_overview(mills: CollectionIndex, mode: SearchMode) -> None:
+    hits = find(mills, mode, 10, query="What are the main themes of these documents?")
+    assert all(hit.kind is HitKind.CHUNK for hit in hits)
+
+
+def test_no_overview_quotes_what_was_changed(mills: CollectionIndex) -> None:
+    query = "What are the main themes of these documents?"
+    before = find(mills, SearchMode.AUTO, 10, query=query)
+    changed = before[0].chunks[0].document_id
+    mills.publish([document(changed, "something else", version="v2")])
+    hits = find(mills, SearchMode.AUTO, 10, query=query)
+    assert [hit.chunk_id for hit in hits if hit.kind is HitKind.REPORT] == [before[1].chunk_id]

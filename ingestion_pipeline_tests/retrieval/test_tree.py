@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ingestion_pipeline.control import NoControl
 from ingestion_pipeline.indexing import (
     CollectionIndex,
+    FoundReport,
     FoundSummary,
     IndexedSummary,
     Origin,
@@ -23,6 +24,7 @@ from ingestion_pipeline.model.summaries import Citation, Summary, SummaryMethod
 from ingestion_pipeline.retrieval import Question, evaluate, search
 from ingestion_pipeline.retrieval.tree import LARGEST_SHARE, is_broad, passage, with_summaries
 from ingestion_pipeline_tests.indexing.samples import DIMENSION, WordEncoder, document
+from ingestion_pipeline_tests.retrieval.samples import report
 
 SUMMARY = HitKind.SUMMARY
 
@@ -233,10 +235,14 @@ class AllVisible(Snapshot):
         ),
         max_size=12,
     ),
+    reported=st.lists(st.lists(st.integers(0, 29), max_size=4, unique=True), max_size=6),
     k=st.integers(1, 20),
 )
 def test_no_document_is_lost_whatever_is_shown(
-    documents: list[str], cited: list[tuple[str | None, list[int]]], k: int
+    documents: list[str],
+    cited: list[tuple[str | None, list[int]]],
+    reported: list[list[int]],
+    k: int,
 ) -> None:
     ranking = [hit(f"c{n}", each, 1 - n / 100) for n, each in enumerate(documents)]
     summaries = [
@@ -244,10 +250,15 @@ def test_no_document_is_lost_whatever_is_shown(
         for n, (document_id, ids) in enumerate(cited)
     ]
     before = ranking[:k]
-    hits = with_summaries(ranking, summaries, AllVisible(ranking), k)
+    reports = [
+        FoundReport(report(f"r{n}", *(f"c{each}" for each in ids)), 1.0)
+        for n, ids in enumerate(reported)
+    ]
+    visible = AllVisible(ranking)
+    hits = with_summaries(ranking, summaries, visible, k, None, reports)
     assert len(hits) <= k
     assert {each.document_id for each in hits} >= {each.document_id for each in before}
-    shown = [each for each in hits if each.kind is SUMMARY]
+    shown = [each for each in hits if each.kind is not HitKind.CHUNK]
     assert len(shown) <= LARGEST_SHARE * max(1, len(hits))
     chunks = [passage(each) for each in hits if each.kind is HitKind.CHUNK]
     half = (len(before) + 1) // 2

@@ -26,7 +26,7 @@ from ingestion_pipeline.indexing import (
     IndexedReport,
     Origin,
 )
-from ingestion_pipeline.llm import Budget
+from ingestion_pipeline.llm import Budget, Usage
 from ingestion_pipeline.model.collections import CollectionName, GraphConfig
 from ingestion_pipeline.model.graph import (
     Community,
@@ -34,6 +34,7 @@ from ingestion_pipeline.model.graph import (
     EntityType,
     ExtractionMethod,
     Relation,
+    Report,
     SameEntity,
 )
 from ingestion_pipeline.model.summaries import SummaryMethod
@@ -74,7 +75,7 @@ class Tables:
     """What ``GraphIndex`` does, with lists."""
 
     found: tuple[Sequence[Entity], Sequence[Relation], Sequence[Community]] = ((), (), ())
-    reports: Sequence[IndexedReport] = ()
+    indexed: Sequence[IndexedReport] = ()
     origin: Origin | None = None
 
     def publish(
@@ -91,7 +92,7 @@ class Tables:
         indexed = list(reports)
         assert all(each.vector.shape == (dimension,) for each in indexed)
         before_commit()
-        self.found, self.reports, self.origin = found, indexed, origin
+        self.found, self.indexed, self.origin = found, indexed, origin
         return GraphCounts(*map(len, found), len(indexed))
 
     def snapshot(self) -> Tables:
@@ -103,11 +104,11 @@ class Tables:
     def communities(self) -> Iterator[Community]:
         yield from self.found[2]
 
-    def indexed_reports(self) -> Iterator[IndexedReport]:
-        yield from self.reports
+    def reports(self) -> Iterator[Report]:
+        yield from (each.report for each in self.indexed)
 
     def rows(self) -> list[object]:
-        return rows(*self.found, self.reports)
+        return rows(*self.found, self.indexed)
 
 
 def rows(
@@ -184,10 +185,16 @@ def clean(folder: Path, documents: Documents, **changes: Any) -> list[object]:
     return made.tables.rows()
 
 
+NAMESAKES = (
+    "Ada Smith is a pitcher for the Boston Red Sox. Smith played in Fenway Park on Saturday.",
+    "Ada Smith is a chemist in Cambridge. Smith won a medal of the Royal Society for polymers.",
+    "The Royal Society praised the work of Ada Smith. Smith spoke in London about polymers.",
+)
 TEXTS = st.lists(
     st.tuples(st.sampled_from(["", "Part one#"]), st.integers(0, 12)).map(
         lambda each: each[0] + passage(each[1])
-    ),
+    )
+    | st.sampled_from(NAMESAKES),
     max_size=3,
     unique_by=lambda text: text.rpartition("#")[2],
 )
@@ -206,14 +213,13 @@ def test_builds_after_any_changes_come_to_the_same_as_one_from_nothing(
     with TemporaryDirectory() as folder:
         collected = Collected(Path(folder) / "changed")
         documents: dict[str, list[str]] = {}
+        read: dict[str, list[str]] = {}
         for change in changes:
-            before = dict(documents)
             documents |= {each: texts or [] for each, texts in change.items()}
-            embedded = len(collected.embedder.encoded)
             report = collected.build(documents)
-            new = {key for key, texts in documents.items() if texts and before.get(key) != texts}
-            assert report.extracted == len(new)
-            assert report.reports_written == len(collected.embedder.encoded) - embedded
+            new = {key: texts for key, texts in documents.items() if texts}
+            assert report.extracted == sum(read.get(key) != texts for key, texts in new.items())
+            read |= new
         shuffled = list(documents.items())
         random.shuffle(shuffled)
 
@@ -223,12 +229,11 @@ def test_builds_after_any_changes_come_to_the_same_as_one_from_nothing(
         )
 
 
-def test_what_did_not_change_is_neither_read_nor_written_nor_embedded_again(
+def test_what_did_not_change_is_neither_read_nor_written_again_and_nothing_is_embedded(
     collected: Collected,
 ) -> None:
     first = collected.build(DOCUMENTS)
     before, communities = collected.tables.rows(), list(collected.tables.communities())
-    embedded = len(collected.embedder.encoded)
 
     again = collected.build(DOCUMENTS)
 
@@ -236,7 +241,7 @@ def test_what_did_not_change_is_neither_read_nor_written_nor_embedded_again(
     assert first.reports_written == first.counts.reports == sum(first.communities.values()) > 0
     assert (again.extracted, again.reused) == (0, len(DOCUMENTS))
     assert (again.reports_written, again.reports_reused) == (0, first.counts.reports)
-    assert len(collected.embedder.encoded) == embedded
+    assert collected.embedder.encoded == []
     assert collected.tables.rows() == before
     assert list(collected.tables.communities()) == communities
 
@@ -264,6 +269,23 @@ def test_another_title_is_another_document(collected: Collected) -> None:
 
     assert report.extracted == 1
     assert [each.name for each in collected.tables.found[0] if each.titles] == ["Station 4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("folder/Station 4.txt", "Station 4"),
+        ("mail.eml/Brass_Lamp.pdf", "Brass Lamp"),
+        ("北京.md", "北京"),
+        ("self-service portal.md", "self-service portal"),
+        ("handbook.md", None),
+        ("scan-0042.pdf", None),
+        ("IMG_20340.jpg", None),
+        ("README.rst", None),
+    ],
+)
+def test_a_file_name_is_a_title_if_it_looks_like_one(name: str, title: str | None) -> None:
+    assert graphed._title(name) == title
 
 
 @pytest.mark.parametrize("checks", [0, 1, 3, 8, 20, 40, 80, 120, 160])
@@ -456,7 +478,7 @@ def test_with_a_language_model_reports_are_its_words_and_their_cost_is_told(
         again = collected.build(DOCUMENTS, llm=endpoint.model())
 
         assert len(endpoint.asked) == asked == report.reports_written
-    assert {each.report.method for each in collected.tables.reports} == {SummaryMethod.ABSTRACTIVE}
+    assert {each.report.method for each in collected.tables.indexed} == {SummaryMethod.ABSTRACTIVE}
     assert report.tokens == 7 * asked
     assert (again.reports_written, again.tokens, again.extracted) == (0, 0, 0)
 
@@ -495,13 +517,72 @@ def test_a_spent_budget_ends_the_questions_and_not_the_build(
     assert (again.incomplete, again.fallbacks, again.extracted) == (0, 0, len(DOCUMENTS))
 
 
+def test_what_a_build_will_ask_is_known_before_and_is_not_asked(collected: Collected) -> None:
+    collected.config = GraphConfig(method=ExtractionMethod.GENERAL, communities=False)
+    chunks = sum(map(len, DOCUMENTS.values()))
+    with serving(answered) as endpoint:
+        inputs = collected.inputs(DOCUMENTS, llm=endpoint.model())
+        before = graphed.estimate(inputs, NoControl())
+        some = graphed.estimate(inputs, NoControl(), ["d03"])
+        assert endpoint.asked == []
+        report = build(inputs, NoControl(), lambda: None)
+        after = graphed.estimate(inputs, NoControl())
+
+        assert (before.documents, before.chunks) == (len(DOCUMENTS), chunks)
+        assert before.calls == len(endpoint.asked) == 2 * chunks
+        assert report.estimate == before
+    assert 0 < report.tokens < before.tokens
+    assert (some.documents, some.calls) == (1, 2 * len(DOCUMENTS["d03"]))
+    assert (after.documents, after.calls, after.tokens, after.seconds) == (0, 0, 0, 0)
+    assert graphed.estimate(replace(inputs, llm=None), NoControl()).calls == 0
+
+
+def test_answers_that_are_kept_cost_nothing(collected: Collected) -> None:
+    collected.config = GraphConfig(method=ExtractionMethod.LIGHT, communities=False)
+    chunks = sum(map(len, DOCUMENTS.values()))
+    usage = Usage()
+    with serving(answered) as endpoint:
+        model = endpoint.model(budget=Budget(3000)).metered(usage)
+        stopped = collected.build(DOCUMENTS, llm=model)
+        assert 0 < usage.calls == len(endpoint.asked) < chunks
+        assert usage.tokens == stopped.tokens == 7 * usage.calls
+
+        rest = graphed.estimate(collected.inputs(DOCUMENTS, llm=endpoint.model()), NoControl())
+        report = collected.build(DOCUMENTS, llm=endpoint.model())
+
+        assert rest.calls == chunks - stopped.tokens // 7
+        assert len(endpoint.asked) == chunks
+        assert (report.incomplete, report.tokens) == (0, 7 * rest.calls)
+
+
+def test_a_language_model_is_asked_about_doubtful_names_if_that_is_wanted(
+    collected: Collected,
+) -> None:
+    documents = {"a": ["The office hired John Smith in Oslo."], "b": ["Jane Doe met J. Smith."]}
+
+    def all_same(asked: Asked) -> Reply:
+        return Reply('{"same": [1]}') if "same thing" in asked.system else Reply("They met.")
+
+    with serving(all_same) as endpoint:
+        apart = collected.build(documents, llm=endpoint.model())
+        assert not any("same thing" in asked.system for asked in endpoint.asked)
+        collected.config = GraphConfig(resolve_with_llm=True)
+        recipe = collected.inputs(documents, llm=endpoint.model()).recipe
+        report = collected.build(documents, llm=endpoint.model())
+
+    assert (report.doubts, report.doubts_unanswered) == (1, 0)
+    assert report.counts.entities == apart.counts.entities - 1
+    assert apart.origin.recipe != recipe == report.origin.recipe
+    assert collected.build(documents).counts.entities == apart.counts.entities
+
+
 def test_what_the_language_model_fails_at_is_quoted_and_asked_again_the_next_time(
     collected: Collected,
 ) -> None:
     with serving(replies(Reply(status=400))) as endpoint:
         first = collected.build(DOCUMENTS, llm=endpoint.model())
     assert first.fallbacks == first.counts.reports > 0
-    assert {each.report.method for each in collected.tables.reports} == {SummaryMethod.EXTRACTIVE}
+    assert {each.report.method for each in collected.tables.indexed} == {SummaryMethod.EXTRACTIVE}
 
     with serving(answered) as endpoint:
         second = collected.build(DOCUMENTS, llm=endpoint.model())

@@ -9,6 +9,7 @@ from ingestion_pipeline.embedding import Embedder
 from ingestion_pipeline.indexing.summary_rows import Origin
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import (
+    AlertsConfig,
     ChunkStrategy,
     CollectionConfig,
     EnrichmentConfig,
@@ -67,16 +68,33 @@ OPTIONS: dict[str, tuple[Any, Stage | None]] = {
     "chunk_overlap": (8, Stage.CHUNKED),
     "chunk_delimiters": (("---",), Stage.CHUNKED),
     "parent_tokens": (2048, Stage.CHUNKED),
+    # Of the strategy `hierarchy` only; see below.
+    "chunk_levels": ((("Part",),), None),
+    "chunk_depth": (3, None),
     "enrichment": (EnrichmentConfig(keywords=5), Stage.ENRICHED),
     "title_weight": (0.5, Stage.EMBEDDED),
     # Its name means nothing, what is in it does.
     "embedding_model": ("another name of the same", None),
     "max_parallel_runs": (4, None),
     "quiet_seconds": (5.0, None),
+    "rollback_days": (1, None),
+    "automation": (True, None),
+    "alerts": (AlertsConfig(failed_documents=1), None),
     "raptor": (RaptorConfig(enabled=True), None),
     "graph": (GraphConfig(enabled=True), None),
     "mindmap": (MindMapConfig(enabled=True), None),
 }
+
+
+def test_levels_and_depth_count_where_documents_are_cut_by_them() -> None:
+    config = CollectionConfig(chunker=ChunkStrategy.HIERARCHY)
+    for change in ({"chunk_levels": (("Part",),)}, {"chunk_depth": 3}):
+        before, after = (
+            recipes(config, EMBEDDER),
+            recipes(config.model_copy(update=change), EMBEDDER),
+        )
+        assert before[Stage.PARSED] == after[Stage.PARSED]
+        assert before[Stage.CHUNKED] != after[Stage.CHUNKED]
 
 
 def test_every_option_of_a_collection_is_tried_here() -> None:
@@ -274,6 +292,13 @@ def test_a_language_model_renews_what_it_is_asked_for() -> None:
     assert len({extraction_recipe(asking, llm=each) for each in (None, "a", "b")}) == 3
     assert len({report_recipe(EMBEDDER, llm=each) for each in (None, "a", "b")}) == 3
     assert len({graph_recipe(GraphConfig(), EMBEDDER, llm=each) for each in (None, "a", "b")}) == 3
+
+
+def test_whether_a_language_model_resolves_names_matters_where_there_is_one() -> None:
+    plain, asked = GraphConfig(), GraphConfig(resolve_with_llm=True)
+
+    assert graph_recipe(plain, EMBEDDER) == graph_recipe(asked, EMBEDDER)
+    assert graph_recipe(plain, EMBEDDER, llm="a") != graph_recipe(asked, EMBEDDER, llm="a")
 
 
 def test_what_persons_said_of_names_renews_the_graph() -> None:

@@ -12,8 +12,8 @@ def installation() -> Iterator[Installation]:
     with installed(
         INGEST_LEASE_SECONDS="5",
         # A fast machine, too, shall take long enough to be caught while it embeds.
-        INGEST_EMBEDDING_BATCH_SIZE="1",
-        OMP_NUM_THREADS="1",
+        INGEST_EMBEDDING_BATCH_TOKENS="1",
+        INGEST_EMBEDDING_PRECISION="float32",
     ) as installation:
         yield installation
 

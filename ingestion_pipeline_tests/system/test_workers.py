@@ -43,8 +43,8 @@ def installation() -> Iterator[Installation]:
         workers=2,
         INGEST_WORKER_CONCURRENCY="1",
         INGEST_LEASE_SECONDS="5",
-        INGEST_EMBEDDING_BATCH_SIZE="1",
-        OMP_NUM_THREADS="1",
+        INGEST_EMBEDDING_BATCH_TOKENS="1",
+        INGEST_EMBEDDING_PRECISION="float32",
     ) as installation:
         installation.ensure_up()
         yield installation

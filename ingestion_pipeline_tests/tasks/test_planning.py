@@ -36,11 +36,12 @@ def waiting(key: str, *, tenant: str = "default", seconds: float = 1, priority: 
 def keys(
     backlog: list[Backlog], running: dict[str, int] | None = None, **options: int
 ) -> list[str]:
-    return [planned.collection_key for planned in plan(backlog, running or {}, **options)]
+    counts = {(key, None): count for key, count in (running or {}).items()}
+    return [planned.collection_key for planned in plan(backlog, counts, **options)]
 
 
 def test_without_a_backlog_nothing_is_planned() -> None:
-    assert plan([], {"docs": 3}) == []
+    assert plan([], {("docs", None): 3}) == []
 
 
 def test_each_collection_with_work_gets_one_run() -> None:
@@ -90,6 +91,14 @@ def test_of_many_the_limit_takes_the_first() -> None:
     assert keys(backlog, limit=2) == ["000", "001"]
 
 
+def test_the_documents_of_a_pipeline_get_a_run_beside_that_of_their_collection() -> None:
+    backlog = [replace(waiting("docs"), pipeline=name) for name in (None, "notes", "forms")]
+
+    planned = plan(backlog, {("docs", "forms"): 1})
+
+    assert {each.pipeline for each in planned} == {None, "notes"}
+
+
 backlogs = st.lists(
     st.builds(
         waiting,
@@ -106,7 +115,8 @@ backlogs = st.lists(
 def test_a_plan_names_collections_once_by_falling_priority_and_leaves_none_out(
     backlog: list[Backlog], running: dict[str, int]
 ) -> None:
-    planned = plan(backlog, running, limit=len(backlog))
+    counts = {(key, None): count for key, count in running.items()}
+    planned = plan(backlog, counts, limit=len(backlog))
 
     free = {each.collection_key for each in backlog if running.get(each.collection_key, 0) < 1}
     assert sorted(each.collection_key for each in planned) == sorted(free)
@@ -177,6 +187,15 @@ def test_what_is_switched_on_is_due_once_the_collection_is_quiet() -> None:
     assert due(replace(now, quiet_seconds=299.0), busy=False) == {}
     soon = changed(raptor__enabled=True, quiet_seconds=5)
     assert due(replace(soon, quiet_seconds=6.0), busy=False)
+
+
+def test_what_automation_conditions_build_is_never_planned_too() -> None:
+    of_old = BuildRecord(None, None, "6-abc", 1.0)
+    options = {"raptor.enabled": True, "automation": True}
+    built = changed({TaskType.RAPTOR: of_old, TaskType.GRAPHRAG: of_old}, **options)
+
+    assert due(built, busy=False) == {}
+    assert list(stale_builds(built)) == [TaskType.GRAPHRAG], "built by hand once"
 
 
 def test_what_was_built_or_asked_for_is_due_again_only_when_something_changed() -> None:

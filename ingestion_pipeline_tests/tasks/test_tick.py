@@ -17,6 +17,7 @@ from ingestion_pipeline.parsing import ParserPool
 from ingestion_pipeline.registry.claims import Wanted
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.tasks import tick as tick_module
+from ingestion_pipeline.tasks.planning import Way
 from ingestion_pipeline.tasks.staleness import stale_collections
 from ingestion_pipeline.tasks.submission import submit
 from ingestion_pipeline.tasks.tick import Tick, tick
@@ -30,7 +31,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tick_module, "BUSY_POLL_SECONDS", 0)
 
 
-def ticked(services: FakeServices, running: Mapping[str, int] | None = None) -> Tick:
+def ticked(services: FakeServices, running: Mapping[Way, int] | None = None) -> Tick:
     return tick(services, lambda live_runs: running or {})
 
 
@@ -70,7 +71,7 @@ def test_a_collection_with_a_run_gets_no_other(
 ) -> None:
     submit(services, collection, [write("a.txt")], Priority.NORMAL, {})
 
-    assert planned(ticked(services, {"docs": 1})) == []
+    assert planned(ticked(services, {("docs", None): 1})) == []
     assert planned(ticked(services)) == ["docs"]
 
 
@@ -81,7 +82,7 @@ def test_runs_that_hold_leases_are_handed_to_whoever_counts_runs(
     _claim_one(services, collection, lease_seconds=60)
     seen: list[Mapping[str, Any]] = []
 
-    def count(live_runs: Mapping[str, Any]) -> Mapping[str, int]:
+    def count(live_runs: Mapping[str, Any]) -> Mapping[Way, int]:
         seen.append(live_runs)
         return {}
 

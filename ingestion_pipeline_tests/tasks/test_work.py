@@ -314,23 +314,6 @@ def test_lost_results_of_an_upstream_stage_end_the_run_and_are_named(desk: Desk)
     assert {row.outcome for row in report.rows} == {"waits for parsed"}
 
 
-def test_a_new_embedding_model_replaces_the_old_index_when_all_is_done(desk: Desk) -> None:
-    desk.submit("a.txt", "b.txt", "c.txt")
-    desk.run()
-    old = desk.services.index(desk.collection)
-    desk.services.registry.collections.configure("docs", {"embedding_model": "other"})
-    stale = {"only": ReindexOnly.STALE}
-
-    report = desk.run(**stale, document_ids=(desk.documents()["a.txt"].document_id,))
-    assert report.computed[Stage.CHUNKED] == 0
-    assert not old.snapshot().empty, "the others are still published there"
-
-    desk.run(**stale)
-
-    assert old.snapshot().empty
-    assert desk.visible() == {"a.txt", "b.txt", "c.txt"}
-
-
 def test_a_transient_error_leaves_the_document_for_later(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

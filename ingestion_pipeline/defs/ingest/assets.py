@@ -12,6 +12,7 @@ from ingestion_pipeline.defs.failures import permanent_errors_fail_for_good
 from ingestion_pipeline.defs.ingest.config import IngestConfig
 from ingestion_pipeline.defs.ingest.metadata import metadata_of
 from ingestion_pipeline.defs.partitions import collections_partitions
+from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.documents import STAGES, Stage
 from ingestion_pipeline.model.tasks import Backend
 from ingestion_pipeline.resources.services import ServicesResource
@@ -73,7 +74,7 @@ enriched_chunks = _spec(
 chunk_embeddings = _spec(
     "chunk_embeddings",
     Stage.EMBEDDED,
-    {"pytorch", "arrow"},
+    {"python", "arrow"},
     "A vector for each chunk, with the document's title weighted in.\n\n"
     "Reads: chunks and their questions, embedding model and title weight of the collection. "
     "Writes: the artifact store (Arrow).",
@@ -117,7 +118,7 @@ def ingest(
     opened = services.get()
     selected = tuple(stage for stage in STAGES if SPECS[stage].key in context.selected_asset_keys)
     with permanent_errors_fail_for_good(context):
-        collection = opened.registry.collections.get(context.partition_key)
+        collection = opened.registry.collections.get(_one_collection(context))
         if context.run.parent_run_id:
             # A retry takes up what its parent left, under a new fencing token.
             tell(
@@ -147,3 +148,19 @@ def ingest(
                 opened.registry.collections.data_version(collection.key, stage)
             ),
         )
+
+
+def _one_collection(context: dg.AssetExecutionContext) -> str:
+    """Return the collection that a run is about.
+
+    Raises:
+        PermanentError: for a run of a range of them.
+    """
+    if len(context.partition_keys) > 1:
+        raise PermanentError(
+            ErrorKind.INVALID_OPTION,
+            f"a run takes one collection, and was given {len(context.partition_keys)}: launch a "
+            "backfill of them, which starts a run for each",
+        )
+    key: str = context.partition_key
+    return key

@@ -24,10 +24,34 @@ TABLE_SCHEMA = dg.TableSchema(
 )
 
 
+def metadata_of_step(
+    report: WorkReport, step: str, published: Totals
+) -> dict[str, dg.MetadataValue]:
+    """Return what an op shows that is a component of a pipeline: this run, then the collection."""
+    return {
+        "documents": dg.MetadataValue.int(report.documents),
+        "documents_computed": dg.MetadataValue.int(report.computed[step]),
+        "documents_reused": dg.MetadataValue.int(report.reused[step]),
+        "documents_failed": dg.MetadataValue.int(report.failed),
+        "chunks": dg.MetadataValue.int(report.chunks),
+        "batches": dg.MetadataValue.int(report.batches),
+        "step_seconds": dg.MetadataValue.float(round(report.stage_seconds[step], 3)),
+        "run_seconds": dg.MetadataValue.float(round(report.seconds, 3)),
+        "collection_documents": dg.MetadataValue.int(published.documents),
+        "collection_chunks": dg.MetadataValue.int(published.chunks),
+        "batch": _table(report),
+    }
+
+
 def metadata_of(report: WorkReport, stage: Stage, published: Totals) -> dict[str, dg.MetadataValue]:
     """Return what a materialisation of a stage's asset shows: this run, then the collection."""
     rate = report.documents / report.seconds if report.seconds else 0.0
-    of_stage = _of_parsed(report) if stage is Stage.PARSED else {}
+    of_stages = {
+        Stage.PARSED: _of_parsed,
+        Stage.EMBEDDED: _of_embedded,
+        Stage.INDEXED: _of_indexed,
+    }
+    of_stage = of_stages.get(stage, _of_others)
     return {
         "documents": dg.MetadataValue.int(report.documents),
         "documents_computed": dg.MetadataValue.int(report.computed[stage]),
@@ -44,7 +68,36 @@ def metadata_of(report: WorkReport, stage: Stage, published: Totals) -> dict[str
         "collection_chunks": dg.MetadataValue.int(published.chunks),
         "collection_tokens": dg.MetadataValue.int(published.tokens),
         "batch": _table(report),
-    } | of_stage
+    } | of_stage(report)
+
+
+def _of_others(_report: WorkReport) -> dict[str, dg.MetadataValue]:
+    """Return nothing: there is nothing to tell of other stages alone."""
+    return {}
+
+
+def _of_embedded(report: WorkReport) -> dict[str, dg.MetadataValue]:
+    """Return what is told of embedding alone: what ran the model, and how fast it was."""
+    seconds = report.embedding_seconds
+    if report.embedded_by is None or not seconds:
+        return {}
+    return {
+        "embedded_by": dg.MetadataValue.text(report.embedded_by),
+        "embedded_chunks": dg.MetadataValue.int(report.embedded_chunks),
+        "embedded_chunks_per_second": dg.MetadataValue.float(
+            round(report.embedded_chunks / seconds, 1)
+        ),
+        "embedded_tokens_per_second": dg.MetadataValue.float(
+            round(report.embedded_tokens / seconds, 1)
+        ),
+    }
+
+
+def _of_indexed(report: WorkReport) -> dict[str, dg.MetadataValue]:
+    """Return what is told of indexing alone: how a change of the embedding model stands."""
+    if report.change is None:
+        return {}
+    return {"change_of_embedding_model": dg.MetadataValue.text(report.change)}
 
 
 def _of_parsed(report: WorkReport) -> dict[str, dg.MetadataValue]:

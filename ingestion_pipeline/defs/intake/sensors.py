@@ -2,8 +2,10 @@
 
 import math
 import uuid
+from collections.abc import Sequence
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 from ingestion_pipeline.defs.operations.jobs import ingest_job
@@ -12,23 +14,30 @@ from ingestion_pipeline.execution.queues import TENANT_TAG
 from ingestion_pipeline.resources.services import ServicesResource
 
 PRIORITY_TAG = "dagster/priority"
+TASK_SENSOR = "task_stream_sensor"
+PipelineJob = dg.JobDefinition | UnresolvedAssetJobDefinition
 
 
-@dg.sensor(
-    job=ingest_job,
-    minimum_interval_seconds=1,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Takes messages from the Redis streams into the registry, then starts one run for "
-    "each collection with work waiting.",
-)
-def task_stream_sensor(
-    context: dg.SensorEvaluationContext, services: ServicesResource
-) -> dg.SensorResult:
+def task_stream_sensor(pipeline_jobs: Sequence[PipelineJob]) -> dg.SensorDefinition:
+    """Return the sensor that takes tasks up, with the jobs of pipelines besides our own."""
+    return dg.SensorDefinition(
+        name=TASK_SENSOR,
+        evaluation_fn=_take_tasks,
+        jobs=[ingest_job, *pipeline_jobs],
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        required_resource_keys={"services"},
+        description="Takes messages from the Redis streams into the registry, then starts one run "
+        "for each collection, and each pipeline in it, with work waiting.",
+    )
+
+
+def _take_tasks(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Receive, plan, and ask for runs."""
     from ingestion_pipeline.execution.runs import runs_by_collection
     from ingestion_pipeline.tasks.tick import tick
 
-    opened = services.get()
+    opened = context.resources.services.get()
     outcome = tick(opened, lambda live_runs: runs_by_collection(context.instance, live_runs))
     context.log.info(outcome.summary)
     known = set(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
@@ -38,6 +47,7 @@ def task_stream_sensor(
             dg.RunRequest(
                 # A plan's own id: a plan that comes twice finds nothing to claim the second time.
                 run_key=uuid.uuid4().hex,
+                job_name=f"{planned.pipeline}_job" if planned.pipeline else ingest_job.name,
                 partition_key=planned.collection_key,
                 tags={
                     PRIORITY_TAG: str(planned.priority),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -12,6 +13,9 @@ from ingestion_pipeline.defs.partitions import collections_partitions
 from ingestion_pipeline.model.tasks import Backend, TaskType
 from ingestion_pipeline.resources.services import ServicesResource
 from ingestion_pipeline.stages.versions import GRAPH_VERSION, MAP_VERSION, TREE_VERSION
+
+if TYPE_CHECKING:
+    from ingestion_pipeline.tasks.builds import Built
 
 GROUP = "knowledge"
 
@@ -44,7 +48,7 @@ def raptor_summaries(
     context: dg.AssetExecutionContext, config: BuildConfig, services: ServicesResource
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Build the trees of a collection."""
-    yield from _built(context, config, services, TaskType.RAPTOR)
+    yield from map(_result, _built(context, config, services, TaskType.RAPTOR))
 
 
 @dg.asset(
@@ -65,7 +69,7 @@ def mind_map(
     context: dg.AssetExecutionContext, config: BuildConfig, services: ServicesResource
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Draw the mind map of a collection."""
-    yield from _built(context, config, services, TaskType.MINDMAP)
+    yield from map(_result, _built(context, config, services, TaskType.MINDMAP))
 
 
 def _graph_spec(key: str, kinds: set[str], description: str, *deps: dg.AssetKey) -> dg.AssetSpec:
@@ -119,9 +123,21 @@ def graph(
     context: dg.AssetExecutionContext, config: BuildConfig, services: ServicesResource
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Build the graph of a collection: all of it is published in one step."""
-    for result in _built(context, config, services, TaskType.GRAPHRAG):
+    from ingestion_pipeline.defs.knowledge.metadata import picture_of
+
+    for built in _built(context, config, services, TaskType.GRAPHRAG):
         for spec in GRAPH_SPECS:
-            yield result._replace(asset_key=spec.key)
+            shown = picture_of(built) if spec is community_reports else {}
+            result = _result(built)
+            yield result._replace(asset_key=spec.key, metadata={**(result.metadata or {}), **shown})
+
+
+def _result(built: "Built") -> dg.MaterializeResult[None]:
+    from ingestion_pipeline.defs.knowledge.metadata import metadata_of
+
+    return dg.MaterializeResult(
+        metadata=metadata_of(built), data_version=dg.DataVersion(built.version)
+    )
 
 
 def _built(
@@ -129,8 +145,8 @@ def _built(
     config: BuildConfig,
     services: ServicesResource,
     kind: TaskType,
-) -> Iterator[dg.MaterializeResult[None]]:
-    from ingestion_pipeline.defs.knowledge.metadata import metadata_of
+) -> Iterator["Built"]:
+    """Yield what was built, nothing if another run is at it."""
     from ingestion_pipeline.execution.runs import stopped_by_person
     from ingestion_pipeline.tasks.builds import BuildRequest, build
     from ingestion_pipeline.tasks.events import tell
@@ -158,6 +174,4 @@ def _built(
         context.log.info("Nothing done: another run is at it, or nobody wants it any more.")
         return
     context.log.info("Done: %s", built.message)
-    yield dg.MaterializeResult(
-        metadata=metadata_of(built), data_version=dg.DataVersion(built.version)
-    )
+    yield built

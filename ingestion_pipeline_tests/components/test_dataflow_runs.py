@@ -1,0 +1,399 @@
+"""Pipelines in real runs: what is computed, what is used again, and to whom documents belong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ingestion_pipeline.dataflow import Pipeline, read_pipeline
+from ingestion_pipeline.defs.build import build_defs
+from ingestion_pipeline.defs.dataflow.assets import pipeline_defs
+from ingestion_pipeline.model.documents import DocumentState
+from ingestion_pipeline.model.search import SearchMode
+from ingestion_pipeline.model.tasks import Priority, ReindexOnly, TaskState, TaskType
+from ingestion_pipeline.retrieval import search
+from ingestion_pipeline.tasks.intake import receive
+from ingestion_pipeline.tasks.submission import (
+    Submission,
+    submit,
+    submit_dataflow,
+    submit_deletion,
+    submit_reindex,
+)
+from ingestion_pipeline_tests.fakes import FakeServices
+from ingestion_pipeline_tests.pipeline.lab import Lab, opened
+
+PIPELINE = """
+type: ingestion_pipeline.components.Dataflow
+attributes:
+  name: notes
+  components:
+    - type: File
+      suffixes: [md, txt]
+    - type: Parser
+    - type: HierarchicalMerger
+      depth: 1
+    - type: Extractor
+      name: forms
+      pattern: '[A-Z]{2}-[0-9]+'
+      into: tags
+    - type: ingestion_pipeline_tests.dataflow.own.Lengths
+      inputs: [hierarchical_merger]
+      longest: 100
+    - type: Embedder
+      inputs: [hierarchical_merger]
+      title_weight: 0.1
+    - type: Indexer
+      inputs: [embedder, forms, lengths]
+"""
+OPS = ("file", "parser", "hierarchical_merger", "forms", "lengths", "embedder", "indexer")
+
+
+class Desk(Lab):
+    """A lab with one pipeline, whose file can be edited."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.file = self.folder.parent / "pipelines" / "notes.yaml"
+        self.file.parent.mkdir(parents=True)
+        self.declare(PIPELINE)
+
+    def declare(self, text: str) -> None:
+        self.file.write_text(text)
+        self.pipeline: Pipeline = read_pipeline(self.file)
+        self.services.__dict__["pipelines"] = {"notes": self.pipeline}
+        own = pipeline_defs(self.pipeline)
+        self.defs = dg.Definitions.merge(
+            build_defs(opened(self.services), pipeline_jobs=list(own.jobs or ())), own
+        )
+
+    def edit(self, before: str, after: str) -> None:
+        text = self.file.read_text()
+        assert before in text
+        self.declare(text.replace(before, after))
+
+    def through(self, *paths: Path, pipeline: str | None = "notes", **options: Any) -> Submission:
+        self.submit()
+        known = self.services.registry.collections.get("papers")
+        return submit(self.services, known, paths, Priority.NORMAL, options, pipeline)
+
+    def go(
+        self, instance: dg.DagsterInstance | None = None, **config: Any
+    ) -> dg.ExecuteInProcessResult:
+        return self.defs.resolve_job_def("notes_job").execute_in_process(
+            run_config={"ops": {"notes": {"config": config or {"waiting_only": True}}}},
+            instance=instance or self.instance,
+            partition_key="papers",
+            raise_on_error=False,
+        )
+
+    def counts(self, result: dg.ExecuteInProcessResult, which: str = "computed") -> dict[str, int]:
+        """Return for how many documents each op computed something."""
+        assert result.success
+        found = {}
+        for event in result.all_events:
+            if event.event_type is dg.DagsterEventType.STEP_OUTPUT:
+                metadata = event.step_output_data.metadata
+                name = str(event.step_key).partition(".")[2]
+                found[name] = int(metadata[f"documents_{which}"].value)
+        return found
+
+    def states(self, submission: Submission) -> list[TaskState]:
+        found = self.services.registry.tasks.states(submission.task_ids)
+        return [found[each] for each in submission.task_ids]
+
+    def found(self, question: str) -> list[Any]:
+        known = self.services.registry.collections.get("papers")
+        return search(
+            self.services.index(known), self.services.embedder(known), question, SearchMode.TEXT, 5
+        )
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def desk(services: FakeServices, instance: dg.DagsterInstance, tmp_path: Path) -> Desk:
+    return Desk(services, instance, tmp_path / "sources")
+
+
+@pytest.fixture
+def two(desk: Desk) -> tuple[Path, Path]:
+    return (
+        desk.write(
+            "rain.md",
+            "# Rain\n\nIt rained in March, see form AB-12.\n\n# April\n\nApril was dry.\n",
+        ),
+        desk.write("snow.txt", "Snow fell on the second of May.\n"),
+    )
+
+
+def computed(**changed: int) -> dict[str, int]:
+    return dict.fromkeys(OPS, 0) | changed
+
+
+def test_documents_go_through_every_component_and_are_found(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    submission = desk.through(*two)
+
+    result = desk.go()
+
+    # Bytes are there already: nothing is to be fetched.
+    assert desk.counts(result) == computed(
+        parser=2, hierarchical_merger=2, forms=2, lengths=2, embedder=2, indexer=2
+    )
+    assert desk.states(submission) == [TaskState.SUCCEEDED, TaskState.SUCCEEDED]
+    assert desk.indexed() == {"rain.md": 2, "snow.txt": 1}
+    (hit,) = desk.found("form")
+    assert hit.tags == ["AB-12"]
+    assert {each.pipeline for each in desk.documents().values()} == {"notes"}
+
+
+def test_a_task_is_received_once_and_says_what_each_component_did(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    submission = desk.through(two[0])
+
+    desk.go()
+
+    (task,) = desk.services.registry.tasks.find(task_ids=submission.task_ids, with_messages=True)
+    said = [message.partition(" ")[2] for message in task.messages]
+    assert (task.type, task.attempts, task.progress) == (TaskType.DATAFLOW, 1, 1.0)
+    assert said[0] == "Task is queued."
+    assert said[1].startswith("Task has been received by run")
+    assert said[2] == "2 chunks."
+    assert set(said[3:-1]) == {  # in which order Dagster likes
+        "2 chunks embedded.",
+        "forms: added to 2 chunks.",
+        "lengths: added to 2 chunks.",
+    }
+    assert said[-1] == "Task done: 2 chunks."
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("title_weight: 0.1", "title_weight: 0.5", computed(embedder=2, indexer=2)),
+        ("[A-Z]{2}-[0-9]+", "[A-Z]{2}-[0-9]{2}", computed(forms=2, indexer=2)),
+        ("longest: 100", "longest: 10", computed(lengths=2, indexer=2)),
+        (
+            "depth: 1",
+            "depth: 2",
+            computed(hierarchical_merger=2, forms=2, lengths=2, embedder=2, indexer=2),
+        ),
+        ("name: notes", "name: notes\n  description: Said otherwise.", computed()),
+    ],
+)
+def test_a_changed_setting_runs_again_only_from_there_on(
+    desk: Desk, two: tuple[Path, Path], before: str, after: str, expected: dict[str, int]
+) -> None:
+    desk.through(*two)
+    desk.go()
+    desk.edit(before, after)
+
+    assert desk.counts(desk.go(only="stale")) == expected
+    assert desk.counts(desk.go(only="stale")) == computed()
+
+
+def test_force_does_every_component_once_more(desk: Desk, two: tuple[Path, Path]) -> None:
+    desk.through(*two)
+    desk.go()
+
+    result = desk.go(only="all", force=True)
+
+    assert desk.counts(result) == computed(
+        parser=2, hierarchical_merger=2, forms=2, lengths=2, embedder=2, indexer=2
+    )
+    assert not any(each.force for each in desk.documents().values())
+    assert desk.indexed() == {"rain.md": 2, "snow.txt": 1}
+
+
+def test_one_bad_document_fails_no_other(desk: Desk, two: tuple[Path, Path]) -> None:
+    bad = desk.write("refuse.txt", "Nothing is to be said of this.\n")
+    other = desk.write("table.csv", "a,b\n1,2\n")
+    submission = desk.through(*two, bad, other)
+
+    result = desk.go()
+
+    assert result.success
+    assert desk.states(submission) == [
+        TaskState.SUCCEEDED,
+        TaskState.SUCCEEDED,
+        TaskState.FAILED,
+        TaskState.FAILED,
+    ]
+    errors = {name: each.error.message for name, each in desk.documents().items() if each.error}
+    assert errors["refuse.txt"].startswith("unexpected ValueError: no lengths here")
+    assert errors["table.csv"] == (
+        "the pipeline notes takes md, txt only, not table.csv: submit it to another one"
+    )
+    assert desk.indexed() == {"rain.md": 2, "snow.txt": 1}
+
+
+def test_a_document_of_a_pipeline_is_left_alone_by_the_standard_way(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    desk.through(two[0])
+    desk.submit(two[1])
+    desk.run()
+    desk.go()
+
+    again = desk.run(only="stale")
+
+    assert set(desk.indexed()) == {"rain.md", "snow.txt"}
+    assert again.computed()["vector_index"] == 0
+    collection = desk.services.registry.collections.get("papers")
+    recipes = desk.services.pipeline_recipes(collection)
+    standard = desk.services.recipes(collection)["indexed"]
+    assert desk.services.registry.documents.count_stale("papers", standard, recipes) == 0
+
+
+def test_an_edited_document_stays_with_its_pipeline_and_a_deleted_one_is_gone(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    desk.through(two[0])
+    desk.go()
+    two[0].write_text("# Rain\n\nIt rained all year.\n")
+
+    desk.submit(two[0])
+    assert desk.run(waiting_only=True).computed()["vector_index"] == 0
+    desk.go()
+
+    assert desk.indexed() == {"rain.md": 1}
+    assert desk.documents()["rain.md"].pipeline == "notes"
+    known = desk.services.registry.collections.get("papers")
+    submit_deletion(desk.services, known, [desk.documents()["rain.md"].document_id], purge=False)
+    assert desk.indexed() == {}
+
+
+def test_documents_are_given_to_a_pipeline_and_back(desk: Desk, two: tuple[Path, Path]) -> None:
+    desk.submit(*two)
+    desk.run()
+    known = desk.services.registry.collections.get("papers")
+    ids = [each.document_id for each in desk.documents().values()]
+
+    submit_dataflow(desk.services, known, "notes", ids)
+    first = desk.counts(desk.go())
+    submit_dataflow(desk.services, known, "standard", ids)
+    back = desk.run(waiting_only=True)
+
+    assert first["parser"] == 0  # parsed alike already
+    assert first["indexer"] == 2
+    assert {each.pipeline for each in desk.documents().values()} == {None}
+    assert back.computed()["vector_index"] == 2
+    assert back.computed()["chunk_embeddings"] == 0
+
+
+def test_from_the_web_page_a_pipeline_takes_what_is_named(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    desk.submit(*two)
+    desk.run()
+    rain = desk.documents()["rain.md"].document_id
+
+    desk.go(document_ids=[rain])
+    assert {name: each.pipeline for name, each in desk.documents().items()} == {
+        "rain.md": "notes",
+        "snow.txt": None,
+    }
+
+    desk.go(all_documents=True)
+    assert {each.pipeline for each in desk.documents().values()} == {"notes"}
+
+
+def test_a_run_that_changed_nothing_yields_no_new_data_version(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    desk.through(*two)
+    key = dg.AssetKey(["dataflow", "notes"])
+
+    first = desk.go()
+    second = desk.go(only="stale")
+
+    versions = [
+        event.materialization.tags["dagster/data_version"]
+        for result in (first, second)
+        for event in result.get_asset_materialization_events()
+        if event.asset_key == key
+    ]
+    assert len(versions) == 2
+    assert len(set(versions)) == 1
+
+
+def test_a_reindex_reaches_documents_of_pipelines(desk: Desk, two: tuple[Path, Path]) -> None:
+    desk.through(two[0])
+    desk.submit(two[1])
+    desk.run()
+    desk.go()
+    desk.edit("title_weight: 0.1", "title_weight: 0.5")
+    known = desk.services.registry.collections.get("papers")
+
+    submit_reindex(desk.services, known, ReindexOnly.STALE)
+    backlog = desk.services.registry.documents.backlog()
+
+    assert [(each.pipeline, each.documents) for each in backlog] == [("notes", 1)]
+
+
+def test_a_message_takes_a_document_through_a_pipeline(desk: Desk, two: tuple[Path, Path]) -> None:
+    desk.submit(two[0])
+    desk.run()
+    document_id = desk.documents()["rain.md"].document_id
+    message = {
+        "type": "dataflow",
+        "task_id": "by-hand",
+        "collection": "papers",
+        "document_ids": [document_id],
+        "options": {"pipeline": "notes"},
+    }
+    desk.services.streams.ensure_groups()
+    desk.services.redis.xadd("ingest:tasks:normal", {"message": json.dumps(message)})
+
+    received = receive(desk.services, 0, 5)
+    desk.go()
+
+    assert received.accepted == 2  # with that of the document before
+    task = desk.services.registry.tasks.get("by-hand")
+    assert task.state is TaskState.SUCCEEDED
+    assert desk.documents()["rain.md"].state is DocumentState.INDEXED
+    assert desk.documents()["rain.md"].pipeline == "notes"
+
+
+def test_a_message_for_an_unknown_pipeline_fails_with_those_there_are(desk: Desk) -> None:
+    desk.submit()
+    message = {
+        "type": "dataflow",
+        "task_id": "by-hand",
+        "collection": "papers",
+        "source": {"uri": "https://example.org/a.txt"},
+        "options": {"pipeline": "nots"},
+    }
+    desk.services.streams.ensure_groups()
+    desk.services.redis.xadd("ingest:tasks:normal", {"message": json.dumps(message)})
+
+    receive(desk.services, 0, 5)
+
+    task = desk.services.registry.tasks.get("by-hand")
+    assert task.error is not None
+    assert task.error.message == "there is no pipeline 'nots'; there are: notes"
+
+
+def test_a_canceled_task_is_not_carried_on_by_the_next_component(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    submission = desk.through(*two)
+    desk.services.registry.tasks.cancel(submission.task_ids[:1])
+
+    result = desk.go()
+
+    assert desk.counts(result)["indexer"] == 1
+    assert desk.states(submission) == [TaskState.CANCELED, TaskState.SUCCEEDED]
+    assert desk.indexed() == {"snow.txt": 1}
