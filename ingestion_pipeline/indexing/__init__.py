@@ -6,6 +6,7 @@ belong here: ranking and fusion (``retrieval``), when to publish and under which
 
 from __future__ import annotations
 
+from ingestion_pipeline.indexing.connection import TableCache
 from ingestion_pipeline.indexing.graph_rows import FoundReport, IndexedReport
 from ingestion_pipeline.indexing.graphs import GraphCounts, GraphIndex, GraphSnapshot
 from ingestion_pipeline.indexing.index import (
@@ -40,6 +41,7 @@ __all__ = [
     "Snapshot",
     "SummaryIndex",
     "SummarySnapshot",
+    "TableCache",
     "check_readable",
     "drop_collection",
     "purge_collection",

@@ -18,7 +18,13 @@ from uuid import uuid4
 
 from ingestion_pipeline.indexing import graphs, maintenance, purging, summaries
 from ingestion_pipeline.indexing.commits import committed, storage_errors
-from ingestion_pipeline.indexing.connection import connect, is_folder, opened, tables_of
+from ingestion_pipeline.indexing.connection import (
+    TableCache,
+    connect,
+    is_folder,
+    opened,
+    tables_of,
+)
 from ingestion_pipeline.indexing.rows import Rows
 from ingestion_pipeline.indexing.schema import (
     IndexedDocument,
@@ -56,15 +62,23 @@ class CollectionIndex:
     ``uri`` is a folder or ``s3://`` URI, ``table`` the collection's table name, ``fingerprint`` the
     identity of the embedding model. Another fingerprint is another table, a *generation*; which one
     is searched, the registry says. ``turns`` is for an object store that several processes publish
-    to. May be shared by threads, and used after a fork.
+    to; ``cache`` for who makes several of these. May be shared by threads, and used after a fork.
     """
 
-    def __init__(self, uri: str, table: str, fingerprint: str, turns: Turns = _at_once) -> None:
+    def __init__(
+        self,
+        uri: str,
+        table: str,
+        fingerprint: str,
+        turns: Turns = _at_once,
+        cache: TableCache | None = None,
+    ) -> None:
         self.uri = uri
         self.table = table
         self.fingerprint = fingerprint
         self.name = table_name(table, fingerprint)
         self._turns = turns
+        self._cache = cache
 
     def publish(
         self,
@@ -130,7 +144,7 @@ class CollectionIndex:
     @cached_property
     def database(self) -> LanceDBConnection:
         """Where the tables are."""
-        return connect(self.uri)
+        return connect(self.uri, self._cache)
 
     def _open(self) -> LanceTable | None:
         return opened(self.database, self.name)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ingestion_pipeline.dataflow.way import Way
     from ingestion_pipeline.embedding import Embedder
     from ingestion_pipeline.enrichment import TagModel
-    from ingestion_pipeline.indexing import CollectionIndex
+    from ingestion_pipeline.indexing import CollectionIndex, TableCache
     from ingestion_pipeline.llm import ChatModel, Endpoint, Slots
     from ingestion_pipeline.model.chunks import Chunk
     from ingestion_pipeline.model.enrichment import TocEntry
@@ -199,7 +199,14 @@ class Services:
             collection.name.table,
             fingerprint,
             self.registry.database.alone,
+            self._table_cache,
         )
+
+    @cached_property
+    def _table_cache(self) -> TableCache:
+        from ingestion_pipeline.indexing import TableCache
+
+        return TableCache()
 
     def tree_inputs(self, collection: Collection) -> TreeInputs:
         """Return what the trees of a collection are built of now, and with."""
