@@ -183,9 +183,9 @@ def _mortal(
 
 def _watched(run: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(run)
-    def call(claim: Any, stages: Any, tools: Any, control: Any, announce: Any) -> Any:
+    def call(claim: Any, stages: Any, tools: Any, control: Any, *others: Any) -> Any:
         if process := _process.get():
             process.batch = control
-        return run(claim, stages, tools, control, announce)
+        return run(claim, stages, tools, control, *others)
 
     return call
