@@ -39,6 +39,8 @@ def test_each_materialisation_has_numbers_that_plot(lab: Lab, two: tuple[Path, P
         if asset == "parsed_documents":
             of_parsing = ("pages", "documents_rejected", "pages_read_by_ocr", "pictures")
             assert [shown.pop(name) for name in (*of_parsing, "attached_documents")] == [0] * 5
+        if asset == "chunk_embeddings":
+            assert shown.pop("embedded_chunks") == 2
         counts = {name: value for name, value in shown.items() if isinstance(value, int)}
         assert counts == {
             "documents": 2,
