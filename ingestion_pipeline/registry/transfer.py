@@ -28,6 +28,7 @@ from ingestion_pipeline.registry.database import (
 from ingestion_pipeline.registry.schema import (
     claims,
     collections,
+    copies,
     document_stages,
     document_versions,
     documents,
@@ -94,9 +95,14 @@ class RegistrySnapshot:
             .outerjoin(document_stages)
             .where(mine)
         )
+        beside = sa.select(copies.c.document_id, copies.c.stages).join(documents).where(mine)
         fingerprints: dict[str, set[str]] = {}
         for document_id, fingerprint in self._connection.execute(results):
-            fingerprints.setdefault(document_id, set()).add(fingerprint)
+            recorded = fingerprints.setdefault(document_id, set())
+            if fingerprint is not None:
+                recorded.add(fingerprint)
+        for document_id, stages in self._connection.execute(beside):
+            fingerprints[document_id].update(fingerprint for _, fingerprint in stages.values())
         return Referred(collection, frozenset(self._connection.scalars(keys)), fingerprints)
 
 

@@ -11,7 +11,7 @@ from ingestion_pipeline.model.tasks import TaskState
 from ingestion_pipeline.registry.claims import Claim
 from ingestion_pipeline.registry.database import Database, newest_revision
 from ingestion_pipeline.registry.registry import Registry, open_registry
-from ingestion_pipeline.registry.schema import tasks
+from ingestion_pipeline.registry.schema import copies, tasks
 from ingestion_pipeline.registry.transfer import Row, fill, is_empty, snapshot
 from ingestion_pipeline_tests.registry.steps import KEY, done, record, submit, taken
 
@@ -111,7 +111,28 @@ def test_what_is_referred_to_is_named(busy: Registry) -> None:
     assert by_key[KEY].objects == {each.object_key for each in documents.values()}
     assert by_key[KEY].fingerprints.keys() == documents.keys()
     for document_id, fingerprints in by_key[KEY].fingerprints.items():
-        assert fingerprints - {None} == set(documents[document_id].stages.values())
+        assert fingerprints == set(documents[document_id].stages.values())
+
+
+def test_what_a_table_beside_the_searched_one_was_made_of_is_named(busy: Registry) -> None:
+    document_id = next(each.document_id for each in busy.documents.find(KEY) if each.stages)
+    with busy.database.write() as connection:
+        connection.execute(
+            copies.insert(),
+            {
+                "document_id": document_id,
+                "index_table": "another",
+                "version": "1",
+                "recipe": "r",
+                "stages": {"embedded": ["r", "made for the other model"]},
+                "chunks": 1,
+                "tokens": 1,
+            },
+        )
+    with snapshot(busy.database) as moment:
+        by_key = {each.collection.key: each for each in moment.referred()}
+
+    assert "made for the other model" in by_key[KEY].fingerprints[document_id]
 
 
 def test_rows_of_an_older_schema_are_migrated(new_url: str) -> None:
