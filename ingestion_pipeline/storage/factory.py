@@ -36,7 +36,7 @@ def open_store(uri: str, max_concurrent: int = 10) -> ObjectStore:
 
 
 def _open_s3(bucket: str, prefix: str, max_concurrent: int) -> ObjectStore:
-    import boto3  # type: ignore[import-untyped]
+    from boto3.session import Session  # type: ignore[import-untyped]
     from botocore.config import Config  # type: ignore[import-untyped]
 
     from ingestion_pipeline.storage.s3 import S3Store
@@ -47,4 +47,5 @@ def _open_s3(bucket: str, prefix: str, max_concurrent: int) -> ObjectStore:
         max_pool_connections=max_concurrent,
         retries={"mode": "standard", "total_max_attempts": 4},
     )
-    return S3Store(boto3.client("s3", config=config), bucket, prefix)
+    # The session that boto3 shares keeps the credentials of the process's first client.
+    return S3Store(Session().client("s3", config=config), bucket, prefix)

@@ -358,6 +358,6 @@ def test_a_thousand_collections_take_the_build_sensor_under_a_second(
             )
     sensor.build()
 
-    began = time.perf_counter()
+    began = time.process_time()  # what other processes take of the machine does not count
     assert sensor.build() == ([], "nothing is to be built")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

@@ -37,6 +37,19 @@ def test_an_s3_address_is_a_bucket_and_a_prefix(bucket: str, suffix: str) -> Non
     assert list(whole.keys()) == [f"{suffix.strip('/')}/key".lstrip("/")]
 
 
+def test_a_store_is_opened_with_the_credentials_of_now(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def key_id() -> str:
+        store = open_store(f"s3://{bucket}")
+        assert isinstance(store, S3Store)
+        return str(store._client._request_signer._credentials.access_key)
+
+    assert key_id() == "test"
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
+    assert key_id() == "another"
+
+
 @pytest.mark.parametrize("uri", ["gs://bucket/x", "s3://", "s3:///prefix", "http://host/x"])
 def test_other_addresses_are_refused(uri: str) -> None:
     with pytest.raises(PermanentError, match="INGEST_STORAGE_URI") as caught:
