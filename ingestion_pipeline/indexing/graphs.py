@@ -91,9 +91,9 @@ class GraphCounts:
 class GraphIndex:
     """The graph of one generation of a collection's index.
 
-    One process at a time builds a graph; any number of others read. May be shared by threads; a
-    child of a fork opens its own, if its parent has read. Every method raises a ``TransientError``
-    of kind ``unavailable`` when the storage does not answer, or other writers came first again and
+    One process at a time builds a graph; any number of others read. May be shared by threads, not
+    by a fork: LanceDB's own threads do not survive one. Every method raises a ``TransientError`` of
+    kind ``unavailable`` when the storage does not answer, or other writers came first again and
     again.
     """
 
@@ -297,11 +297,17 @@ class GraphSnapshot:
             return query.select(columns).to_arrow().sort_by(order)
 
 
-def maintain(database: LanceDBConnection, generation: str, *, thorough: bool) -> None:
+def maintain(
+    database: LanceDBConnection,
+    generation: str,
+    *,
+    thorough: bool,
+    keep_versions: timedelta | None = None,
+) -> None:
     """Do the upkeep that is due for the graph of a generation."""
-    _drop_superseded(database, generation, maintenance.KEEP_VERSIONS)
+    _drop_superseded(database, generation, keep_versions or maintenance.KEEP_VERSIONS)
     for table in _all_tables(database, generation):
-        maintenance.compact_if_due(table, thorough=thorough)
+        maintenance.compact_if_due(table, thorough=thorough, keep_versions=keep_versions)
 
 
 def purge(

@@ -62,7 +62,7 @@ class CollectionIndex:
     ``uri`` is a folder or ``s3://`` URI, ``table`` the collection's table name, ``fingerprint`` the
     identity of the embedding model. Another fingerprint is another table, a *generation*; which one
     is searched, the registry says. ``turns`` is for an object store that several processes publish
-    to; ``cache`` for who makes several of these. May be shared by threads, and used after a fork.
+    to; ``cache`` for who makes several of these. May be shared by threads, not by a fork.
     """
 
     def __init__(

@@ -64,9 +64,9 @@ REFINE_FACTOR = 5
 class SummaryIndex:
     """The summaries of one generation of a collection's index.
 
-    One process at a time builds a tree; any number of others read. May be shared by threads; a
-    child of a fork opens its own, if its parent has read. Every method raises a ``TransientError``
-    of kind ``unavailable`` when the storage does not answer, or other writers came first again and
+    One process at a time builds a tree; any number of others read. May be shared by threads, not
+    by a fork: LanceDB's own threads do not survive one. Every method raises a ``TransientError`` of
+    kind ``unavailable`` when the storage does not answer, or other writers came first again and
     again.
     """
 
@@ -270,13 +270,21 @@ class SummarySnapshot:
             return (query.select(columns) if columns else query).to_arrow()
 
 
-def maintain(database: LanceDBConnection, generation: str, *, thorough: bool) -> None:
+def maintain(
+    database: LanceDBConnection,
+    generation: str,
+    *,
+    thorough: bool,
+    keep_versions: timedelta | None = None,
+) -> None:
     """Do the upkeep that is due for the summaries of a generation."""
     published, draft = (opened(database, name) for name in _names(generation))
     if published is not None:
-        maintenance.maintain_summaries(published, thorough=thorough)
+        maintenance.maintain_summaries(
+            published, thorough=thorough, keep_versions=keep_versions
+        )
     if draft is not None:
-        maintenance.compact_if_due(draft, thorough=thorough)
+        maintenance.compact_if_due(draft, thorough=thorough, keep_versions=keep_versions)
 
 
 def purge(

@@ -81,7 +81,7 @@ class _Kept:
         key = index.uri, index.name
         with self._lock:
             version, known = self._links.get(key, ("", None))
-        # Read outside of the lock: other collections, and children of a fork, do not wait for it.
+        # Read outside of the lock: other collections do not wait for it.
         if known is None or version != graph.version:
             known = _read(graph, snapshot)
         with self._lock:

@@ -7,8 +7,6 @@ import threading
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-import pytest
-
 from ingestion_pipeline.indexing import CollectionIndex
 from ingestion_pipeline_tests.indexing.samples import document
 
@@ -80,22 +78,3 @@ def test_a_reader_sees_the_old_version_or_the_new_one_and_nothing_else(
     assert len(seen) > 5
     assert set(seen) == {(1, 3)}
     assert set(searched) == {3}
-
-
-def search_after_fork(index: CollectionIndex, found: multiprocessing.SimpleQueue[int]) -> None:
-    index.publish([document("b", "forked words")])
-    found.put(len(index.snapshot().matching("words", 10)))
-
-
-@pytest.mark.filterwarnings("ignore:lancedb fork support:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_an_index_that_was_used_before_a_fork_works_after_it(index: CollectionIndex) -> None:
-    index.publish([document("a", "words")])
-    context = multiprocessing.get_context("fork")
-    found = context.SimpleQueue()
-    process = context.Process(target=search_after_fork, args=(index, found))
-    process.start()
-    process.join(30)
-    assert process.exitcode == 0
-    assert found.get() == 2
-    assert index.snapshot().counts().documents == 2
