@@ -17,6 +17,7 @@ from ingestion_pipeline.model.collections import Collection as CollectionOf
 from ingestion_pipeline.model.documents import Document, DocumentState, Stage
 from ingestion_pipeline.model.tasks import Backend, TaskState, TaskType
 from ingestion_pipeline.registry import builds
+from ingestion_pipeline.registry.claim_rows import claims_of, open_claim, release_claims
 from ingestion_pipeline.registry.database import Database, now
 from ingestion_pipeline.registry.documents import NOT_WANTED, is_copied, parts, select_documents
 from ingestion_pipeline.registry.generations import Copies, Generation, record_copies
@@ -110,7 +111,7 @@ class Claims:
             ids = _candidates(connection, collection_key, wanted, max_documents, max_bytes)
             if not ids:
                 return None, []
-            claim_id = _claim(connection, collection_key, run_id, lease_seconds, ids)
+            claim_id = open_claim(connection, collection_key, run_id, lease_seconds, ids)
             if wanted.whole or wanted.step:
                 connection.execute(
                     documents.update()
@@ -166,7 +167,7 @@ class Claims:
             versions = published_versions(connection, ids)
             if not versions:
                 return None
-            claim_id = _claim(connection, key, run_id, lease_seconds, sorted(versions))
+            claim_id = open_claim(connection, key, run_id, lease_seconds, sorted(versions))
             batch = [
                 replace(each, **asdict(versions[each.document_id]), fetch=False, force=False)
                 for each in select_documents(connection, documents.c.claim_id == claim_id)
@@ -253,13 +254,13 @@ class Claims:
     def release(self, claim_id: int) -> None:
         """Give back what is left of a claim; a claim that is gone already is no error."""
         with self._database.write() as connection:
-            _release(connection, [claim_id])
+            release_claims(connection, [claim_id])
 
     def release_runs(self, run_ids: Sequence[str]) -> None:
         """Give back what runs hold that end in good order; holding nothing is no error."""
         with self._database.write() as connection:
             builds.give_back(connection, run_ids, pause=True)
-            _release(connection, _claims_of(connection, run_ids))
+            release_claims(connection, claims_of(connection, run_ids))
 
     def give_back_crashed(self, run_ids: Sequence[str]) -> list[TaskUpdate]:
         """Give back what runs hold that died, batches and builds, and count the attempt.
@@ -267,7 +268,7 @@ class Claims:
         A document that was tried alone because of earlier crashes has now failed for good.
         """
         with self._database.write() as connection:
-            ids = _claims_of(connection, run_ids)
+            ids = claims_of(connection, run_ids)
             in_work = (documents.c.claim_id.in_(ids)) & (
                 documents.c.state == DocumentState.PROCESSING
             )
@@ -298,7 +299,7 @@ class Claims:
                 .returning(task_documents.c.task_id)
             ).all()
             connection.execute(answers.delete().where(answers.c.document_id.in_(quarantined)))
-            _release(connection, ids)
+            release_claims(connection, ids)
             given_up = builds.give_up(connection, run_ids)
             builds.give_back(connection, run_ids, pause=False)
             return given_up + settle_tasks(connection, sorted(set(touched)))
@@ -310,7 +311,7 @@ class Claims:
         which no task knows.
         """
         with self._database.write() as connection:
-            ids = _claims_of(connection, run_ids)
+            ids = claims_of(connection, run_ids)
             task_ids = connection.scalars(
                 sa.select(task_documents.c.task_id)
                 .join(tasks, tasks.c.task_id == task_documents.c.task_id)
@@ -333,7 +334,7 @@ class Claims:
                 own, documents.c.state.in_((DocumentState.PENDING, DocumentState.PROCESSING))
             )
             withdraw_documents(connection, connection.scalars(query).all())
-            _release(connection, ids)
+            release_claims(connection, ids)
         return updates
 
     def live_runs(self) -> dict[str, set[str]]:
@@ -361,30 +362,6 @@ def _models(connection: sa.Connection, key: str) -> tuple[str | None, str | None
         .with_for_update(read=True)
     ).first()
     return (row.searched_model, row.config.get("embedding_model")) if row else None
-
-
-def _claim(
-    connection: sa.Connection,
-    collection_key: str,
-    run_id: str,
-    lease_seconds: float,
-    ids: Sequence[str],
-) -> int:
-    """Claim documents; return the claim's id."""
-    claim_id: int = connection.execute(
-        claims.insert()
-        .values(
-            collection_key=collection_key,
-            run_id=run_id,
-            created_at=now(),
-            expires_at=now() + lease_seconds,
-        )
-        .returning(claims.c.claim_id)
-    ).scalar_one()
-    connection.execute(
-        documents.update().where(documents.c.document_id.in_(ids)).values(claim_id=claim_id)
-    )
-    return claim_id
 
 
 def _between_steps(run_ids: Sequence[str]) -> sa.ColumnElement[bool]:
@@ -529,28 +506,3 @@ def _take_up_tasks(
     for document_id, task_id in sorted(map(tuple, rows)):
         found[document_id] = (*found.get(document_id, ()), task_id)
     return found
-
-
-def _claims_of(connection: sa.Connection, run_ids: Sequence[str]) -> list[int]:
-    query = sa.select(claims.c.claim_id).where(claims.c.run_id.in_(run_ids)).with_for_update()
-    return list(connection.scalars(query))
-
-
-def _release(connection: sa.Connection, claim_ids: Sequence[int]) -> None:
-    connection.execute(
-        documents.update()
-        .where(documents.c.claim_id.in_(claim_ids))
-        .values(
-            state=sa.case(
-                (documents.c.state == DocumentState.PROCESSING, DocumentState.PENDING),
-                else_=documents.c.state,
-            ),
-            claim_id=None,
-        )
-    )
-    connection.execute(
-        task_documents.update()
-        .where(task_documents.c.claim_id.in_(claim_ids))
-        .values(claim_id=None)
-    )
-    connection.execute(claims.delete().where(claims.c.claim_id.in_(claim_ids)))

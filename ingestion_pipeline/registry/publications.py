@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from ingestion_pipeline.errors import LeaseLostError
 from ingestion_pipeline.model.documents import DocumentState, Stage
+from ingestion_pipeline.registry.claim_rows import open_claim
 from ingestion_pipeline.registry.database import Database, insert_all_missing, now
 from ingestion_pipeline.registry.documents import parents_among, parts
 from ingestion_pipeline.registry.schema import claims, document_stages, documents, publications
@@ -142,22 +143,7 @@ class Publications:
             ids = connection.scalars(query).all()
             if not ids:
                 return None
-            claim_id = connection.execute(
-                claims.insert()
-                .values(
-                    collection_key=collection_key,
-                    run_id=run_id,
-                    created_at=now(),
-                    expires_at=now() + lease_seconds,
-                )
-                .returning(claims.c.claim_id)
-            ).scalar_one()
-            for part in parts(ids):
-                connection.execute(
-                    documents.update()
-                    .where(documents.c.document_id.in_(part))
-                    .values(claim_id=claim_id)
-                )
+            claim_id = open_claim(connection, collection_key, run_id, lease_seconds, ids)
         return Doubts(claim_id, collection_key, tuple(ids))
 
     def settle(
