@@ -7,6 +7,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Literal
 
@@ -23,7 +24,7 @@ _DECLARED = re.compile(r"\ufeff?sep=([,;\t|])\r?\n")
 _SAMPLE = 64 * 1024
 _SAMPLE_ROWS = 100
 _LONGEST_FIELD = 100_000
-"""Characters; a longer one begins with a quote that nobody closed."""
+"""Characters; a longer one may begin with a quote that nobody closed, so all quotes must match."""
 _LARGEST_WITH_HTML = 16 * 1024**2
 """Bytes; of larger files the tables are text only, for the HTML would be twice or more as large."""
 
@@ -44,25 +45,32 @@ def _parse(data: bytes, file_type: FileType, delimiters: tuple[str, ...]) -> Par
     sample = _lines(data, encoding).read(_SAMPLE)
     declared = _DECLARED.match(sample)
     delimiter = declared[1] if declared else _delimiter(sample, delimiters)
-    warnings: list[str] = []
-    try:
-        builder = _read(data, encoding, delimiter, quoting=csv.QUOTE_MINIMAL)
-    except csv.Error:
-        csv.field_size_limit(len(data))
-        builder = _read(data, encoding, delimiter, quoting=csv.QUOTE_NONE)
-        warnings.append("quotes do not match; they were read as characters")
-    return builder.document(file_type, warnings=warnings)
+    with suppress(csv.Error):
+        return _read(data, encoding, delimiter).document(file_type)
+    csv.field_size_limit(len(data))
+    with suppress(csv.Error):
+        return _read(data, encoding, delimiter, strict=True).document(file_type)
+    warning = "quotes do not match; they were read as characters"
+    builder = _read(data, encoding, delimiter, quoting=csv.QUOTE_NONE)
+    return builder.document(file_type, warnings=[warning])
 
 
 def _lines(data: bytes, encoding: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(io.BytesIO(data), encoding, errors="replace", newline="")
 
 
-def _read(data: bytes, encoding: str, delimiter: str, *, quoting: Literal[0, 3]) -> DocumentBuilder:
+def _read(
+    data: bytes,
+    encoding: str,
+    delimiter: str,
+    *,
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL,
+    strict: bool = False,
+) -> DocumentBuilder:
     builder = DocumentBuilder()
     lines = _without_declaration(_without_zeros(_lines(data, encoding)))
-    rows = _stripped(csv.reader(lines, delimiter=delimiter, quoting=quoting))
-    add_sheet(rows, builder, as_html=len(data) <= _LARGEST_WITH_HTML)
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=strict)
+    add_sheet(_stripped(reader), builder, as_html=len(data) <= _LARGEST_WITH_HTML)
     return builder
 
 

@@ -44,9 +44,20 @@ _WESTERN_LETTERS = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùú
 _WESTERN_SIGNS = frozenset(
     "«»“”\u2018\u2019„\u201a\u2039\u203a\u2013—…•€£§©®™°±·\xd7½¼¾²¡¿ªº\xa0\xad"
 )
+_SIGNS_OF_BOTH = frozenset("„”“\u2018\u2019\u2013—…§€°«»\xa0\xad")
+_ALPHABETS = (
+    frozenset("ąćęłńóśźż"),  # Polish
+    frozenset("áčďéěíňóřšťúůýž"),  # Czech
+    frozenset("áäčďéíĺľňóôŕšťúýž"),  # Slovak
+    frozenset("áéíóöőúüű"),  # Hungarian
+    frozenset("ăâîşţ"),  # Romanian
+    frozenset("čćđšž"),  # Croatian, Slovenian
+)
+_HUNGARIAN = re.compile("(?=.*[őű])(?=.*[öü])(?=.*[áíóú])", re.IGNORECASE | re.DOTALL)
+"""Letters that code page 1252 has as õ and û, and that no other language mixes with the others."""
 _MOST_ACCENTED = 0.25
-"""Largest share of accented letters in Western European text; Greek or Cyrillic read in the
-wrong code page consist of almost nothing else."""
+"""Largest share of accented letters in European text; Greek or Cyrillic read in the wrong code page
+consist of almost nothing else."""
 
 
 def decode(data: bytes, declared: str | None = None) -> str:
@@ -139,8 +150,13 @@ def _sample_of_lines_with_high_bytes(data: bytes) -> bytes:
 
 
 def _guess_legacy(sample: bytes) -> str:
+    central = _central_european(sample)
+    if central and _HUNGARIAN.search(sample.decode(central)):
+        return central
     if _looks_western(sample):
         return "cp1252"
+    if central:
+        return central
     from charset_normalizer import from_bytes
 
     found = list(from_bytes(sample, cp_exclusion=_NOT_WRITTEN))
@@ -167,6 +183,23 @@ def _looks_western(sample: bytes) -> bool:
         return False
     if "ø" in accented and accented & set("ìè"):
         return False  # Czech in code page 1250
+    if accented >= set("¾èæ"):
+        return False  # Croatian in ISO 8859-2
+    return _is_little_accented(text)
+
+
+def _central_european(sample: bytes) -> str | None:
+    """Return the code page that gives nothing but letters of one language of Central Europe."""
+    for encoding in ("cp1250", "iso8859_2"):
+        text = sample.decode(encoding, errors="replace").lower()
+        accented = {character for character in text if character > "\x7f"} - _SIGNS_OF_BOTH
+        fits = any(accented <= alphabet for alphabet in _ALPHABETS)
+        if fits and len(accented) > 1 and _is_little_accented(text):
+            return encoding
+    return None
+
+
+def _is_little_accented(text: str) -> bool:
     letters = sum(character.isalpha() for character in text)
-    high = sum(character in _WESTERN_LETTERS for character in text)
+    high = sum(character.isalpha() and character > "\x7f" for character in text)
     return high <= letters * _MOST_ACCENTED

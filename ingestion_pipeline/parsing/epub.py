@@ -1,7 +1,7 @@
 """Books (.epub): the pages of the spine in their order, each read as HTML.
 
-A page without headings of its own gets the one that the table of contents gives it. The table of
-contents is no text.
+A page without a main heading, that does not begin with another, gets the one that the table of
+contents gives it. The table of contents is no text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ _PAGES = frozenset({"application/xhtml+xml", "text/html", "application/x-dtbook+
 _NCX = "application/x-dtbncx+xml"
 _DC_TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _EPUB_TYPE = "{http://www.idpf.org/2007/ops}type"
-_HEADING = re.compile(r"<h[1-6]\b", re.IGNORECASE)
+_MAIN_HEADING = re.compile(r"<h1\b", re.IGNORECASE)
+_BEGINS_WITH_HEADING = re.compile(
+    r"(?>.*?<body\b[^>]*>)(?:\s|<!--.*?-->|<(?!h[1-6]\b|!--)[^>]*>)*+<h[1-6]\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def parse_epub(data: bytes) -> ParsedDocument:
@@ -119,6 +123,6 @@ def _picture(archive: Archive, folder: str, uri: str) -> bytes:
 def _add_page(
     source: str, label: str | None, builder: DocumentBuilder, picture: Callable[[str], bytes]
 ) -> None:
-    if label and not _HEADING.search(source):
+    if label and not (_MAIN_HEADING.search(source) or _BEGINS_WITH_HEADING.match(source)):
         builder.heading(label, level=1)
     add_html(source, builder, picture)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from ingestion_pipeline.model.elements import ElementCategory, ParsedDocument
 from ingestion_pipeline.parsing.builder import DocumentBuilder
 from ingestion_pipeline.parsing.cleaning import clean, one_line
+from ingestion_pipeline.parsing.deep_html import text_of
 from ingestion_pipeline.parsing.detection import FileType
 from ingestion_pipeline.parsing.encoding import decode
 from ingestion_pipeline.parsing.pictures import data_uri
+from ingestion_pipeline.parsing.plain_text import add_paragraphs
 from ingestion_pipeline.parsing.tables import Cell
 
 if TYPE_CHECKING:
@@ -90,6 +92,9 @@ def add_html(
         root = etree.fromstring(source.encode(), parser)
     except etree.XMLSyntaxError:  # nothing but comments or white space
         return None
+    if any(error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for error in parser.error_log):
+        add_paragraphs(text_of(source, _BLOCKS, {"script", "style"}), builder)
+        return root
     if root is None:
         return None
     if not _Walk(builder, picture).add(root, keep_frame=False):

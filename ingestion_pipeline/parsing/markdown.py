@@ -14,6 +14,7 @@ from ingestion_pipeline.parsing.detection import FileType
 from ingestion_pipeline.parsing.encoding import decode
 from ingestion_pipeline.parsing.html import add_html
 from ingestion_pipeline.parsing.pictures import data_uri
+from ingestion_pipeline.parsing.plain_text import add_paragraphs
 from ingestion_pipeline.parsing.tables import Cell
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?\n)?\1[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title\s*[:=]\s*(.+?)\s*$", re.MULTILINE)
+_DEEPEST = 20
+"""Blocks within each other, two for each list, before the reader leaves out what is below."""
 
 
 def parse_markdown(data: bytes) -> ParsedDocument:
@@ -32,11 +35,15 @@ def parse_markdown(data: bytes) -> ParsedDocument:
 
 
 def add_markdown(source: str, builder: DocumentBuilder) -> None:
-    """Add what Markdown says."""
+    """Add what Markdown says; one that nests too deep is read as the text it is."""
     from markdown_it import MarkdownIt
 
-    markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    _add_blocks(markdown.parse(source), builder)
+    markdown = MarkdownIt("commonmark", {"maxNesting": _DEEPEST}).enable(["table", "strikethrough"])
+    tokens = markdown.parse(source)
+    if any(token.level >= _DEEPEST - 1 for token in tokens):
+        add_paragraphs(source, builder)
+    else:
+        _add_blocks(tokens, builder)
 
 
 def _without_front_matter(source: str) -> tuple[str, str | None]:

@@ -64,6 +64,15 @@ def test_a_quote_that_nobody_closes_swallows_nothing() -> None:
     assert document.warnings == ("quotes do not match; they were read as characters",)
 
 
+def test_long_values_between_quotes_that_match_are_cells() -> None:
+    value = "a, b\n" * 50_000
+    document = parse(f'name,text\nx,"{value}"\ny,"{value}"\n'.encode(), "a.csv")
+    assert document.warnings == ()
+    assert document.text.startswith("name | text\nx | a, b")
+    assert document.text.count("a, b") == 100_000
+    assert '"' not in document.text
+
+
 def test_long_values_without_quotes_are_kept() -> None:
     assert len(parse(b"id,text\n1," + b"y" * 200_000, "a.csv").text) > 200_000
 

@@ -77,3 +77,33 @@ def test_any_bytes_give_text(data: bytes) -> None:
 )
 def test_short_texts_in_old_encodings_are_read(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize("encoding", ["cp1250", "iso8859_2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Każda podróż za granicę musi być wcześniej zatwierdzona przez kierownika działu.",
+        "Každou cestu do zahraničí předem schvaluje vedoucí oddělení, říká směrnice.",
+        "Ďalšie výdavky na každú cestu vopred schvaľuje vedúci oddelenia, hovorí smernica.",
+        "Minden külföldi utazást előre jóvá kell hagynia az osztályvezetőnek.",
+        "Fiecare călătorie în străinătate este aprobată de şeful departamentului, după raţiune.",
+        "Svako putovanje u inozemstvo unaprijed odobrava voditelj, koji žuti čaj ćuti.",
+    ],
+)
+def test_the_languages_of_central_europe_are_read_in_both_of_their_encodings(
+    text: str, encoding: str
+) -> None:
+    assert decode(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Il est sûr de réussir en août, à Noël.",
+        "Em São Paulo põe-se a questão: as ações sobem?",
+        "Õppimine öösel",
+    ],
+)
+def test_western_texts_stay_western(text: str) -> None:
+    assert decode(text.encode("cp1252")) == text

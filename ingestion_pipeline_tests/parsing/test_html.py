@@ -82,6 +82,12 @@ def test_pages_may_nest_deeper_than_python_may() -> None:
     assert texts(document) == ["deep"]
 
 
+def test_pages_that_nest_deeper_than_the_library_may_keep_their_paragraphs() -> None:
+    page = f"<body><p>Before</p><script>no()</script>{'<b>' * 3000}one <i>two</i><p>After &amp; on"
+    document = parse(page.encode(), "a.html")
+    assert [element.text for element in document.elements] == ["Before", "one two", "After & on"]
+
+
 def test_external_entities_are_not_resolved() -> None:
     page = (
         '<!DOCTYPE html [<!ENTITY x SYSTEM "file:///etc/hostname">]>'

@@ -57,6 +57,12 @@ def test_markdown_becomes_typed_elements_below_their_headings() -> None:
     )
 
 
+def test_markdown_that_nests_too_deep_keeps_its_text() -> None:
+    lists = "".join(f"{'  ' * depth}- item {depth}\n" for depth in range(30))
+    assert "item 29" in parse(lists.encode(), "a.md").text
+    assert "deep" in parse(b">" * 100 + b" deep", "a.md").text
+
+
 def test_a_heading_ends_the_sections_of_its_level_and_deeper() -> None:
     document = parse(b"# A\n## B\n### C\n## D\n\ntext\n\n# E\n\n- x\n", "a.md")
     assert document.elements[-3].heading_path == ("A", "D")
