@@ -19,7 +19,7 @@ import math
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +28,10 @@ from pages import inserted
 
 from ingestion_pipeline import IngestionClient
 from ingestion_pipeline.control import NoControl
-from ingestion_pipeline.indexing import CollectionIndex, GraphIndex, SummaryIndex
+from ingestion_pipeline.indexing import CollectionIndex
 from ingestion_pipeline.model.collections import (
     CollectionConfig,
     CollectionName,
-    GraphConfig,
     RaptorConfig,
     RaptorScope,
 )
@@ -114,17 +113,9 @@ def prepare(workplace: Path) -> Searched:
     collection = client.services.registry.collections.get(NAME.key)
     index, embedder = client.services.index(collection), client.services.embedder(collection)
     index.maintain(thorough=True)
-    graph = graphed.GraphInputs(
-        index.snapshot(),
-        GraphIndex(index),
-        client.services.artifacts,
-        NAME,
-        GraphConfig(),
-        embedder,
-    )
     raptor = RaptorConfig(scope=RaptorScope.COLLECTION)
-    tree = summarised.TreeInputs(index.snapshot(), SummaryIndex(index), raptor, embedder)
-    made = graphed.build(graph, NoControl(), lambda: None)
+    tree = replace(client.services.tree_inputs(collection), config=raptor)
+    made = graphed.build(client.services.graph_inputs(collection), NoControl(), lambda: None)
     summaries = summarised.build(tree, NoControl(), lambda: None)
     index.maintain(thorough=True)
     built = (

@@ -2,10 +2,10 @@
 
 Makes a CSV file (or takes a file), ingests it in a process of its own with a state folder of its
 own, set up as the command ``ingest`` is, and looks every 10 ms at how much memory that process and
-its parser child hold. Prints a Markdown table: seconds and peaks by stage. ``--model packaged``
-runs the model on every text, which takes most of an hour; ``sampled`` on every 64th, with vectors
-that cost nothing for all others, so that the model holds what it would; ``free`` not at all. The
-model is converted before the clock runs.
+its parser child hold. Prints a Markdown table: seconds, seconds of processor time that both took,
+and peaks by stage. ``--model packaged`` runs the model on every text, which takes most of an hour;
+``sampled`` on every 64th, with vectors that cost nothing for all others, so that the model holds
+what it would; ``free`` not at all. The model is converted before the clock runs.
 
     python benchmarks/memory.py [--megabytes 100] [--file FILE] [--model sampled|packaged|free]
 """
@@ -194,8 +194,8 @@ class Measured:
     """What was seen: stages with their beginnings, and memory in bytes with its times."""
 
     stages: list[tuple[float, str]] = field(default_factory=list)
-    samples: list[tuple[float, int, int, int]] = field(default_factory=list)
-    """When, memory of the process, that of its largest child, and of all of them together."""
+    samples: list[tuple[float, float, int, int, int]] = field(default_factory=list)
+    """When, processor time of all, memory of the process, of its largest child, and of all."""
 
 
 def measure(file: Path, model: str, state: Path) -> Measured:
@@ -222,37 +222,44 @@ def watch(run: subprocess.Popen[str], measured: Measured) -> None:
     process = psutil.Process(run.pid)
     while run.poll() is None:
         try:
+            below = process.children(recursive=True)
             own = process.memory_info().rss
-            children = [child.memory_info().rss for child in process.children(recursive=True)]
+            children = [child.memory_info().rss for child in below]
+            # Of its own, what ended children took is a part.
+            spent = sum(process.cpu_times()[:4]) + sum(sum(c.cpu_times()[:2]) for c in below)
         except psutil.NoSuchProcess:
             continue
-        measured.samples.append(
-            (time.monotonic(), own, max(children, default=0), own + sum(children))
-        )
+        together = own + sum(children)
+        measured.samples.append((time.monotonic(), spent, own, max(children, default=0), together))
         time.sleep(INTERVAL_SECONDS)
 
 
 def table(measured: Measured) -> str:
     """Render seconds and peaks by stage as Markdown."""
     rows = list(_rows(measured))
-    lines = [_line(stage, seconds, peaks) for stage, seconds, peaks in rows]
-    total = sum(seconds for _, seconds, _ in rows)
-    highest = [max(column) for column in zip(*(peaks for _, _, peaks in rows), strict=True)]
+    lines = [_line(*row) for row in rows]
+    stages = zip(*rows, strict=True)
+    _, seconds, spent, peaks = (list(column) for column in stages)
+    highest = [max(column) for column in zip(*peaks, strict=True)]
     head = (
-        "| stage | seconds | peak, MiB | of a child, MiB | together, MiB |\n|---|---|---|---|---|"
+        "| stage | seconds | CPU s | peak, MiB | of a child, MiB | together, MiB |\n"
+        "|---|---|---|---|---|---|"
     )
-    return "\n".join([head, *lines, _line("**all**", total, highest)])
+    return "\n".join([head, *lines, _line("**all**", sum(seconds), sum(spent), highest)])
 
 
-def _line(stage: str, seconds: float, peaks: Sequence[int]) -> str:
-    return f"| {stage} | {seconds:.1f} | {' | '.join(map(str, peaks))} |"
+def _line(stage: str, seconds: float, spent: float, peaks: Sequence[int]) -> str:
+    return f"| {stage} | {seconds:.1f} | {spent:.1f} | {' | '.join(map(str, peaks))} |"
 
 
-def _rows(measured: Measured) -> Iterator[tuple[str, float, list[int]]]:
+def _rows(measured: Measured) -> Iterator[tuple[str, float, float, list[int]]]:
+    start = measured.stages[0][0]
+    before = max((spent for moment, spent, *_ in measured.samples if moment < start), default=0.0)
     for (begin, stage), (end, _) in pairwise(measured.stages):
         within = [sample[1:] for sample in measured.samples if begin <= sample[0] <= end]
-        peaks = [max(column) // MIB for column in zip(*within, strict=True)]
-        yield stage, end - begin, peaks or [0, 0, 0]
+        spent, *memory = zip(*within, strict=True) if within else ((before,), (0,), (0,), (0,))
+        yield stage, end - begin, max(spent) - before, [max(each) // MIB for each in memory]
+        before = max(spent)
 
 
 if __name__ == "__main__":

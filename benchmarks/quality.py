@@ -1,8 +1,8 @@
-"""Measure what summaries add to search, and write the tables of docs/quality.md.
+"""Measure what summaries and a graph add to search, and write the tables of docs/quality.md.
 
 The folder ``--medical`` is GraphRAG-Bench's: ``medical.json`` with one long text, and
 ``medical_questions.json`` with questions of four levels and the pieces of evidence of each. It is
-ingested as one text file through the whole pipeline. Every question is asked in three modes; a
+ingested as one text file through the whole pipeline. Every question is asked in four modes; a
 piece of evidence is covered if one of the ten hits has at least four fifths of its distinct words
 (stop words aside, endings cut). The pieces are paraphrases, so no hit has them literally.
 
@@ -21,7 +21,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from pages import inserted
 
 from ingestion_pipeline import IngestionClient
 from ingestion_pipeline.control import NoControl
-from ingestion_pipeline.indexing import CollectionIndex, SummaryIndex
+from ingestion_pipeline.indexing import CollectionIndex
 from ingestion_pipeline.indexing.maintenance import STOP_WORDS
 from ingestion_pipeline.model.collections import (
     CollectionConfig,
@@ -42,10 +42,10 @@ from ingestion_pipeline.model.collections import (
 from ingestion_pipeline.model.search import Hit, HitKind, SearchMode
 from ingestion_pipeline.retrieval import QueryEncoder, Question, evaluate, read_questions, search
 from ingestion_pipeline.settings import Settings, project_dir
-from ingestion_pipeline.stages.summarised import TreeInputs, build
+from ingestion_pipeline.stages import graphed, summarised
 
 PAGE = project_dir() / "docs" / "quality.md"
-MODES = (SearchMode.HYBRID, SearchMode.TREE, SearchMode.AUTO)
+MODES = (SearchMode.HYBRID, SearchMode.TREE, SearchMode.GRAPH, SearchMode.AUTO)
 LEVELS = ("Fact Retrieval", "Complex Reasoning", "Contextual Summarize", "Creative Generation")
 K = 10
 ENOUGH = 0.8
@@ -71,12 +71,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Searched:
-    """A collection that is indexed and has a tree."""
+    """A collection that is indexed and has a tree and a graph."""
 
     index: CollectionIndex
     embedder: QueryEncoder
     chunks: int
     summaries: int
+    entities: int
+    reports: int
     seconds: float
 
     def ask(self, question: str, mode: SearchMode, k: int = K) -> list[Hit]:
@@ -122,7 +124,10 @@ def medical(folder: Path, every: int) -> str:
         searched = prepare(Path(workplace), files, RaptorConfig())
         covered = {mode: coverage(searched, questions, mode) for mode in MODES}
     levels = np.array([question.level for question in questions])
-    size = f"{searched.chunks:,} chunks, {searched.summaries:,} summaries"
+    size = (
+        f"{searched.chunks:,} chunks, {searched.summaries:,} summaries, {searched.entities:,} "
+        f"entities, {searched.reports:,} reports"
+    )
     lines = [
         f"{size} (built in {searched.seconds:.0f} s), {len(questions):,} questions\n",
         f"| mode | all | {' | '.join(LEVELS)} | evidence in chunks | summaries shown | ms |",
@@ -143,7 +148,7 @@ def medical(folder: Path, every: int) -> str:
 class Coverage:
     """For each question the share of its evidence that ten hits have.
 
-    ``in_chunks`` counts chunks only: those that are hits, and those that summaries bring.
+    ``in_chunks`` counts chunks only: those that are hits, and those that others bring.
     """
 
     in_hits: Figures
@@ -159,7 +164,7 @@ def coverage(searched: Searched, questions: Sequence[Asked], mode: SearchMode) -
     for question in questions:
         hits = searched.ask(question.text, mode)
         assert len(hits) <= K
-        shown = [hit for hit in hits if hit.kind is HitKind.SUMMARY]
+        shown = [hit for hit in hits if hit.kind is not HitKind.CHUNK]
         chunks = [hit for hit in hits if hit.kind is HitKind.CHUNK]
         chunks += [chunk for hit in shown for chunk in hit.chunks]
         summaries += len(shown)
@@ -257,7 +262,7 @@ def judged(name: str, searched: Searched, questions: list[Question], mode: Searc
 
 
 def prepare(workplace: Path, files: Path, raptor: RaptorConfig) -> Searched:
-    """Take files through the pipeline in this process, and build the tree."""
+    """Take files through the pipeline in this process, and build the tree and the graph."""
     client = IngestionClient(Settings(state_dir=workplace / "state"))
     collection = client.services.registry.collections.create(
         CollectionName("default", "quality"), CollectionConfig()
@@ -266,10 +271,19 @@ def prepare(workplace: Path, files: Path, raptor: RaptorConfig) -> Searched:
     client.await_tasks(batch.task_ids, in_process=True)
     collection = client.services.registry.collections.get("quality")
     index, embedder = client.services.index(collection), client.services.embedder(collection)
-    inputs = TreeInputs(index.snapshot(), SummaryIndex(index), raptor, embedder)
-    report = build(inputs, NoControl(), lambda: None)
+    inputs = replace(client.services.tree_inputs(collection), config=raptor)
+    tree = summarised.build(inputs, NoControl(), lambda: None)
+    graph = graphed.build(client.services.graph_inputs(collection), NoControl(), lambda: None)
     index.maintain(thorough=True)
-    return Searched(index, embedder, report.chunks, report.summaries, report.seconds)
+    return Searched(
+        index,
+        embedder,
+        tree.chunks,
+        tree.summaries,
+        graph.counts.entities,
+        graph.counts.reports,
+        tree.seconds + sum(graph.seconds.values()),
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from dagster._core.execution.build_resources import wrap_resource_for_execution
 from ingestion_pipeline.components import Collection, FolderSource
 from ingestion_pipeline.defs.build import build_defs
 from ingestion_pipeline.defs.partitions import PARTITIONS_NAME
-from ingestion_pipeline.model.collections import CollectionName
+from ingestion_pipeline.model.collections import CollectionConfig, CollectionName
 from ingestion_pipeline.model.documents import DocumentState, Stage
 from ingestion_pipeline.registry.registry import Registry
 from ingestion_pipeline.registry.schema import document_stages, documents, stage_versions
@@ -37,10 +37,11 @@ TICKS = 5
 
 
 def fill(services: Services, collections: int, each: int) -> None:
-    """Make collections that are up to date."""
+    """Make collections that are up to date; every other one has a schedule of its own."""
     registry: Registry = services.registry
     for number in range(collections):
-        registry.collections.ensure(CollectionName("default", f"c{number:05}"))
+        config = CollectionConfig(schedule="30 3 * * 1-5" if number % 2 else None)
+        registry.collections.create(CollectionName("default", f"c{number:05}"), config)
     known = registry.collections.all()
     recipe = services.recipes(known[0])[Stage.INDEXED]
     with registry.database.write() as connection:

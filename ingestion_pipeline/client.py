@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ingestion_pipeline.retrieval import Evaluation
     from ingestion_pipeline.stages.foreseen import Estimate
     from ingestion_pipeline.streams.events import TaskEvent
+    from ingestion_pipeline.tasks.dry_runs import DryRun
     from ingestion_pipeline.tasks.work import WorkReport
 
 POLL_SECONDS = 0.2
@@ -270,8 +271,11 @@ class IngestionClient:
         *,
         collection: str,
         tenant: str = DEFAULT_TENANT,
+        dry_run: bool = False,
     ) -> Task:
         """Give documents to a pipeline and take them through it; all of the collection by default.
+
+        With ``dry_run`` nothing of that is done but what ``dry_runs`` then says.
 
         Raises:
             PermanentError: of kind ``not_found`` if there is no such pipeline.
@@ -282,7 +286,18 @@ class IngestionClient:
         ids = document_ids or [
             document.document_id for document in self.services.registry.documents.find(known.key)
         ]
-        return self.get_task(submit_dataflow(self.services, known, pipeline, ids))
+        return self.get_task(submit_dataflow(self.services, known, pipeline, ids, dry_run=dry_run))
+
+    def dry_runs(self, task_id: str) -> list[DryRun]:
+        """Return what each component would have given, by document, in a task with ``dry_run``.
+
+        Raises:
+            TaskNotFound: for an unknown id.
+            PermanentError: of kind ``not_found`` if it is not done, or was some nights ago.
+        """
+        from ingestion_pipeline.tasks.dry_runs import outcome
+
+        return outcome(self.services, self.get_task(task_id))
 
     def build(
         self,
@@ -468,6 +483,7 @@ class IngestionClient:
         from ingestion_pipeline.execution.runs import DagsterRuns
         from ingestion_pipeline.tasks.builds import BuildRequest, build
         from ingestion_pipeline.tasks.deletion import finish_purges
+        from ingestion_pipeline.tasks.dry_runs import carry_out
         from ingestion_pipeline.tasks.reconciliation import reconcile
         from ingestion_pipeline.tasks.work import WorkRequest, run
 
@@ -487,6 +503,8 @@ class IngestionClient:
                 )
                 reports.append(run(self.services, collection, request))
             wanted = {task.type for task in open_tasks if task.collection == collection.name.name}
+            if any(task.options.get("dry_run") for task in open_tasks):
+                carry_out(self.services, collection, run_id, Backend.IN_PROCESS)
             for kind in (kind for kind in BUILDS if kind in wanted):
                 with suppress(PermanentError):  # its tasks say so
                     build(self.services, collection, BuildRequest(run_id, Backend.IN_PROCESS, kind))

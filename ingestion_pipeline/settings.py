@@ -200,6 +200,10 @@ class Settings(BaseSettings):
     """After so many runs a worker replaces the process they ran in."""
     worker_process_memory_bytes: Annotated[int, Field(ge=256 * 1024 * 1024)] = 2 * 1024**3
     """A worker replaces a process that has taken up more, after its run."""
+    history_days: Annotated[float, Field(gt=0)] = 30
+    """How long what is over is kept: tasks that ended, runs whose results newer ones replaced."""
+    index_versions_hours: Annotated[float, Field(ge=0.1)] = 1
+    """How long older versions of an index are kept for who still reads them."""
     alert_webhook_url: SecretStr | None = None
     """Where alerts are posted as JSON; None: they are in the log only."""
     log_format: LogFormat = LogFormat.TEXT

@@ -51,6 +51,10 @@ class FakeEmbedder:
         self.fingerprint = fingerprint
         self.tokenizer = packaged_tokenizer()
         self.encoded: list[str] = []
+        self.rests = 0
+
+    def rest(self) -> None:
+        self.rests += 1
 
     def encode(self, texts: Sequence[str], control: Control) -> NDArray[np.float32]:
         import numpy as np
@@ -66,6 +70,11 @@ class FakeEmbedder:
         vectors = np.array([list(digest) for digest in digests], dtype=np.float32) - 127.5
         vectors = vectors.reshape(len(texts), self.dimension)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def fake_embedder(services: Services, collection: Collection) -> FakeEmbedder:
+    """Stand in for ``Services.embedder``."""
+    return FakeEmbedder(collection.searched_model or services.configured_model(collection))
 
 
 class FakeServices(Services):

@@ -16,6 +16,7 @@ from ingestion_pipeline.cli import (
     demo,
     documents,
     knowledge,
+    maintenance,
     metrics,
     operations,
     orders,
@@ -67,6 +68,7 @@ app.command("workers")(operations.workers)
 app.command("operations")(operations.operations)
 app.command("dead-letters")(operations.dead_letters)
 app.command("metrics")(metrics.metrics)
+app.command("maintain")(maintenance.maintain)
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
 

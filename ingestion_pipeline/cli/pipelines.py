@@ -14,6 +14,7 @@ from ingestion_pipeline.cli.common import (
     show,
     table,
 )
+from ingestion_pipeline.cli.dry_runs import DryRunOption, show_dry_runs
 from ingestion_pipeline.cli.shapes import task_json
 from ingestion_pipeline.cli.tasks import render_tasks
 from ingestion_pipeline.cli.waiting import (
@@ -72,18 +73,25 @@ def run(
         list[str] | None, typer.Argument(metavar="[DOCUMENT_ID…]", help="All, if none is named.")
     ] = None,
     tenant: TenantOption = TENANT,
+    dry_run: DryRunOption = False,
     wait: WaitOption = False,
     timeout: TimeoutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Give known documents to a pipeline, and take them through it."""
     client = IngestionClient()
-    task = client.run_pipeline(pipeline, document_ids or (), collection=collection, tenant=tenant)
+    task = client.run_pipeline(
+        pipeline, document_ids or (), collection=collection, tenant=tenant, dry_run=dry_run
+    )
+    wait = wait or dry_run
     if not task.state.final:
         say_who_works(client, task.task_id, wait=wait)
         if wait:
             (task,) = wait_for(client, [task.task_id], task.task_id, timeout)
 
-    show(task_json(task), as_json, lambda: render_tasks(client, [task]))
+    if dry_run:
+        show_dry_runs(client, [task], task_json(task), as_json)
+    else:
+        show(task_json(task), as_json, lambda: render_tasks(client, [task]))
     if wait or task.state.final:
         exit_unless_well([task])

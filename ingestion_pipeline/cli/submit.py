@@ -15,6 +15,7 @@ from ingestion_pipeline.cli.common import (
     parse_assignments,
     show,
 )
+from ingestion_pipeline.cli.dry_runs import DryRunOption, show_dry_runs
 from ingestion_pipeline.cli.profiling import require_idle, work_profiled
 from ingestion_pipeline.cli.shapes import task_json
 from ingestion_pipeline.cli.tasks import render_tasks
@@ -26,6 +27,7 @@ from ingestion_pipeline.cli.waiting import (
     wait_for,
 )
 from ingestion_pipeline.client import IngestionClient
+from ingestion_pipeline.model.documents import STANDARD
 from ingestion_pipeline.model.tasks import Priority
 
 
@@ -41,6 +43,7 @@ def submit(
         str | None,
         typer.Option(help="Take them through this pipeline; `standard` is the collection's way."),
     ] = None,
+    dry_run: DryRunOption = False,
     wait: WaitOption = False,
     timeout: TimeoutOption = None,
     profile: Annotated[
@@ -53,12 +56,15 @@ def submit(
     client = IngestionClient()
     if profile:
         require_idle(client, profile)
+    options = parse_assignments(option or [])
+    if dry_run:
+        options["dry_run"], pipeline, wait = True, pipeline or STANDARD, True
     batch = client.launch_tasks(
         sources,
         collection=collection,
         tenant=tenant,
         priority=priority,
-        options=parse_assignments(option or []),
+        options=options,
         pipeline=pipeline,
     )
     backend = say_who_works(client, batch.batch_id, wait=wait or profile is not None)
@@ -73,5 +79,8 @@ def submit(
         "backend": used.value,
         "tasks": [task_json(task) for task in done],
     }
-    show(value, as_json, lambda: render_tasks(client, done))
+    if dry_run:
+        show_dry_runs(client, done, value, as_json)
+    else:
+        show(value, as_json, lambda: render_tasks(client, done))
     exit_unless_well(done)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ingestion_pipeline.cli.common import TENANT, JsonOption, TenantOption, show, table
+from ingestion_pipeline.cli.dry_runs import show_dry_runs
 from ingestion_pipeline.cli.shapes import task_json
 from ingestion_pipeline.cli.waiting import (
     TimeoutOption,
@@ -31,7 +32,8 @@ def task(
     as_json: JsonOption = False,
 ) -> None:
     """Show one task with its messages, and what it asks."""
-    found = IngestionClient().get_task(task_id)
+    client = IngestionClient()
+    found = client.get_task(task_id)
 
     def render() -> None:
         value = task_json(found)
@@ -46,7 +48,10 @@ def task(
             typer.echo(f"  {message}")
         say_what_is_asked(found)
 
-    show(task_json(found), as_json, render)
+    if found.options.get("dry_run") and found.state.final:
+        show_dry_runs(client, [found], task_json(found), as_json)
+    else:
+        show(task_json(found), as_json, render)
 
 
 def tasks(

@@ -16,6 +16,7 @@ from ingestion_pipeline.model.collections import (
     CollectionName,
     options_of,
 )
+from ingestion_pipeline.model.times import Cron, TimeZone
 from ingestion_pipeline.resources.services import ServicesResource
 
 LOOK_SECONDS = 30
@@ -48,21 +49,23 @@ class Collection(dg.Component, dg.Model, dg.Resolvable):
         ),
     ] = {}  # noqa: RUF012 - pydantic copies it
     schedule: Annotated[
-        str | None,
+        Cron | None,
         Field(
             description="When to reindex what is stale, as a cron expression. Without, that is "
             "at 02:00 in INGEST_TIMEZONE, as for collections that are not declared."
         ),
     ] = None
     timezone: Annotated[
-        str | None, Field(description="Of the schedule; by default that of INGEST_TIMEZONE.")
+        TimeZone | None, Field(description="Of the schedule; by default that of INGEST_TIMEZONE.")
     ] = None
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002
         """Return the sensor that keeps it so, and the schedule."""
         name = CollectionName(self.tenant, self.name)
         schedules = [reindex_schedule(name, self.schedule, self.timezone)] if self.schedule else []
-        return dg.Definitions(sensors=[_sensor(name, self.config)], schedules=schedules)
+        own = {"schedule": self.schedule, "timezone": self.timezone}
+        options = self.config | {key: value for key, value in own.items() if value is not None}
+        return dg.Definitions(sensors=[_sensor(name, options)], schedules=schedules)
 
 
 def _sensor(name: CollectionName, options: dict[str, Any]) -> dg.SensorDefinition:

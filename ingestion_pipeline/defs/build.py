@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from ingestion_pipeline.defs.dataflow.dry_runs import dry_run_job, dry_run_sensor
 from ingestion_pipeline.defs.ingest.assets import ingest
 from ingestion_pipeline.defs.ingest.checks import (
     chunks_fit_the_model,
@@ -32,6 +33,7 @@ from ingestion_pipeline.defs.operations.maintenance import maintenance_job, purg
 from ingestion_pipeline.defs.operations.schedules import (
     nightly_maintenance_schedule,
     nightly_reindex_schedule,
+    reindex_sensor,
 )
 from ingestion_pipeline.defs.operations.sensors import purge_sensor
 from ingestion_pipeline.execution.executor import beating_executor
@@ -66,15 +68,18 @@ def build_defs(
             raptor_job,
             graph_job,
             mindmap_job,
+            dry_run_job,
             maintenance_job,
             purge_job,
         ],
         sensors=[
             task_stream_sensor(pipeline_jobs),
             build_sensor,
+            dry_run_sensor,
             automation_sensor(opened),
             reconcile_sensor,
             purge_sensor,
+            reindex_sensor,
             alert_sensor,
         ],
         schedules=[nightly_reindex_schedule, nightly_maintenance_schedule],

@@ -17,6 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -102,6 +103,24 @@ def convert(model: Path, target: Path) -> None:
             last = said.read().decode(errors="replace").strip().rpartition("\n")[2]
             raise ConversionError(f"its conversion failed: {last or error}") from error
     draft.rename(target)
+
+
+def sweep(folder: Path, unused_for: float, *, dry_run: bool = False) -> dict[str, int]:
+    """Remove models that were not loaded for so many seconds; return their names with their bytes.
+
+    Loading one notes that it is in use. A process that has one in memory goes on with it.
+    """
+    latest = time.time() - unused_for
+    swept: dict[str, int] = {}
+    for notes in sorted(folder.glob(f"*/{NOTES}")) if folder.is_dir() else ():
+        model = notes.parent
+        with alone(model):
+            if not notes.is_file() or notes.stat().st_mtime > latest:
+                continue
+            swept[model.name] = sum(file.stat().st_size for file in model.iterdir())
+            if not dry_run:
+                shutil.rmtree(model, ignore_errors=True)
+    return swept
 
 
 def main(parent: int, folder: Path, draft: Path) -> None:

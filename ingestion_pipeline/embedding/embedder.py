@@ -114,6 +114,11 @@ class Embedder:
         """
         self._runtime  # noqa: B018
 
+    def rest(self) -> None:
+        """Let go of the model, 280 MiB of the packaged one; who needs it loads it again."""
+        with self._lock:
+            self.__dict__.pop("_opened_runtime", None)
+
     def encode(self, texts: Sequence[str], control: Control) -> NDArray[np.float32]:
         """Return one vector of length 1 per text, shaped (texts, dimension), in float32.
 

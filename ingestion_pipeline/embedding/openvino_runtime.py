@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,10 @@ class OpenVinoRuntime:
             CannotRunError: if the model cannot be converted.
         """
         try:
-            notes = json.loads((self._folder / conversion.NOTES).read_bytes())
+            file = self._folder / conversion.NOTES
+            notes = json.loads(file.read_bytes())
+            with suppress(OSError):  # it may be somebody else's
+                file.touch()  # it is in use: see ``conversion.sweep``
             refused = notes.get("refused")
             if not refused:
                 self.dimension = int(notes["dimension"])

@@ -21,8 +21,10 @@ BUILD_JOBS = {
     TaskType.RAPTOR: "raptor_job",
     TaskType.GRAPHRAG: "graph_job",
     TaskType.MINDMAP: "mindmap_job",
+    TaskType.DATAFLOW: "dry_run_job",
 }
-"""The jobs that build something of a collection as a whole; see ``defs.knowledge``."""
+"""The jobs that build something of a collection as a whole, or try something on it; see
+``defs.knowledge`` and ``defs.dataflow``."""
 PIPELINE_TAG = "ingestion/pipeline"
 """Of a run: the pipeline whose documents it takes."""
 PIPELINE_ASSETS = "dataflow"

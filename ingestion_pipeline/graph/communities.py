@@ -205,7 +205,10 @@ def _ties(relations: Iterable[Relation]) -> dict[tuple[str, str], float]:
     for relation in relations:
         one, other = sorted((relation.source, relation.target))
         found[one, other].append(relation.weight)
-    return {pair: sum(sorted(found[pair])) for pair in sorted(found)}
+    return {
+        pair: sum(sorted(weights)) if len(weights) > 1 else weights[0]
+        for pair, weights in sorted(found.items())
+    }
 
 
 def _communities(

@@ -15,11 +15,12 @@ from itertools import chain
 from types import MappingProxyType
 
 from ingestion_pipeline.control import Control
-from ingestion_pipeline.graph import chinese, fallback, linguistic
 from ingestion_pipeline.graph.asked import Asking
+from ingestion_pipeline.graph.by_language import CHINESE, ENGLISH, readings
 from ingestion_pipeline.graph.gazetteer import Gazetteer
 from ingestion_pipeline.graph.normal_form import normal_form, without_remark
-from ingestion_pipeline.graph.reading import Passage, Reader, Reading, Span
+from ingestion_pipeline.graph.readers import Readers
+from ingestion_pipeline.graph.reading import Passage, Reading, Span
 from ingestion_pipeline.graph.terms import abbreviations, terms
 from ingestion_pipeline.languages import language_of
 from ingestion_pipeline.llm import ChatModel
@@ -37,9 +38,6 @@ from ingestion_pipeline.model.summaries import Citation
 
 _AT_A_TIME = 64
 """Chunks of whole documents that are read in one go."""
-_ENGLISH = frozenset({"en", None})
-"""What is too short to tell its language is read as English."""
-_CHINESE = "zh"
 _HAN = re.compile(r"[\u3400-\u9fff]")
 GLEANINGS: Mapping[ExtractionMethod, int] = MappingProxyType(
     {ExtractionMethod.LIGHT: 0, ExtractionMethod.GENERAL: 1}
@@ -77,13 +75,14 @@ def document_graphs(
     control: Control,
     llm: ChatModel | None = None,
     method: ExtractionMethod = ExtractionMethod.LINGUISTIC,
+    readers: Readers | None = None,
 ) -> Iterator[DocumentGraph]:
     """Yield the graph of each document, in their order.
 
     English and Chinese are read with models of them where these are installed, passage by passage,
     the rest by its spelling. Several documents are read in one go, which is faster; each graph
     depends on its own document only. With another ``method`` and a language model, each passage is
-    read by that as well.
+    read by that as well. ``readers`` are the processes to read in; without them it is done here.
 
     Raises:
         StopWorkError: as ``control.check`` does, which is asked about twice a second.
@@ -92,9 +91,9 @@ def document_graphs(
     for material in materials:
         group.append(material)
         if sum(len(each.chunks) for each in group) >= _AT_A_TIME:
-            yield from _graphs(group, control, llm, method)
+            yield from _graphs(group, control, llm, method, readers)
             group = []
-    yield from _graphs(group, control, llm, method)
+    yield from _graphs(group, control, llm, method, readers)
 
 
 def _graphs(
@@ -102,11 +101,13 @@ def _graphs(
     control: Control,
     llm: ChatModel | None,
     method: ExtractionMethod,
+    readers: Readers | None,
 ) -> Iterator[DocumentGraph]:
     pairs = [list(_abbreviations(material)) for material in materials]
     passages = [_passages(*each) for each in zip(materials, pairs, strict=True)]
-    readings = _readings(list(chain.from_iterable(passages)), control)
-    of_documents = [[next(readings) for _ in each] for each in passages]
+    read = readers.read if readers else readings
+    found = read(list(chain.from_iterable(passages)), control)
+    of_documents = [[next(found) for _ in each] for each in passages]
     for place, material in enumerate(materials):
         if llm is None or method is ExtractionMethod.LINGUISTIC:
             yield _graph(material, of_documents[place], pairs[place])
@@ -122,38 +123,12 @@ def _graphs(
         )
 
 
-def _readings(passages: Sequence[Passage], control: Control) -> Iterator[Reading]:
-    """Yield the readings of passages in their order, those in one language read in one go."""
-    places: dict[Reader, list[int]] = defaultdict(list)
-    for place, passage in enumerate(passages):
-        places[_reader(passage)].append(place)
-    found: dict[int, Reading] = {}
-    for reader, own in places.items():
-        readings = reader((passages[place] for place in own), control)
-        found.update(zip(own, readings, strict=True))
-    for place in range(len(passages)):
-        yield found.pop(place)
-
-
-def has_model(language: str | None) -> bool:
-    """Whether a language is read with a model of it here, and not by its spelling."""
-    if language == _CHINESE:
-        return chinese.installed()
-    return language in _ENGLISH and linguistic.installed()
-
-
-def _reader(passage: Passage) -> Reader:
-    if not has_model(passage.language):
-        return fallback.read_spelling
-    return chinese.read_chinese if passage.language == _CHINESE else linguistic.read_english
-
-
 def _language(material: Material, text: str) -> str | None:
     """Return the language of a chunk: that of its document, but for Chinese beside English."""
     spoken = material.language
-    if (spoken in _ENGLISH and _HAN.search(text)) or spoken == _CHINESE:
+    if (spoken in ENGLISH and _HAN.search(text)) or spoken == CHINESE:
         own = language_of(text)
-        return own if own in {_CHINESE, "en"} else spoken
+        return own if own in {CHINESE, "en"} else spoken
     return spoken
 
 

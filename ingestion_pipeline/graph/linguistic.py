@@ -17,16 +17,18 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingestion_pipeline.control import Control
 from ingestion_pipeline.graph.english import EMPTY_NOUNS, VAGUE_ADJECTIVES
 from ingestion_pipeline.graph.normal_form import bare, normal_form, singular
 from ingestion_pipeline.graph.reading import Passage, Reading, Span, disjoint, preferred, within
 from ingestion_pipeline.graph.statements import statements
+from ingestion_pipeline.graph.word_classes import WordClasses
 from ingestion_pipeline.model.graph import EntityType
 
 if TYPE_CHECKING:
+    from spacy.language import Language
     from spacy.tokens import Doc, Token
     from spacy.tokens import Span as Tokens
 
@@ -91,24 +93,24 @@ def _batches(passages: Iterable[Passage]) -> Iterator[list[Passage]]:
 
 
 def _read(batch: Sequence[Passage]) -> list[Reading]:
-    model = _model()
+    model, classes = _model()
     # Without the zone, the vocabulary would grow for ever.
     with _LOCK, model.memory_zone():
         docs = [_paragraphs(model.make_doc(passage.text), passage.text) for passage in batch]
-        return [
-            _reading(doc, passage)
-            for doc, passage in zip(model.pipe(docs, batch_size=_BATCH), batch, strict=True)
-        ]
+        parsed = list(model.pipe(docs, batch_size=_BATCH))
+        for doc in parsed:
+            classes.mark(doc)
+        return [_reading(*each) for each in zip(parsed, batch, strict=True)]
 
 
 _LOCK = threading.Lock()
 
 
 @cache
-def _model() -> Any:
-    model = import_module(LANGUAGE_MODEL).load()
+def _model() -> tuple[Language, WordClasses]:
+    model: Language = import_module(LANGUAGE_MODEL).load()
     model.max_length = 2**31
-    return model
+    return model, WordClasses(model)
 
 
 def _paragraphs(doc: Doc, text: str) -> Doc:

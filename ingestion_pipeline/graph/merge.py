@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations, groupby, zip_longest
 from typing import TYPE_CHECKING
 
@@ -135,9 +135,9 @@ def merged(
     for document_id, graph in watched(by_id.items(), control):
         ties.add(graph, entities_of[document_id], sources)
     relations = sorted(ties.relations(by_id, control), key=lambda each: each.relation_id)
-    entities = [_entity(key, sources[key]) for key in watched(sorted(kept), control)]
-    ranked = tuple(_ranked(entities, relations, control))
-    return KnowledgeGraph(ranked, tuple(relations), entities_of)
+    ranks = _ranks(sorted(kept), relations, control)
+    entities = [_entity(key, sources[key], rank) for key, rank in watched(ranks.items(), control)]
+    return KnowledgeGraph(tuple(entities), tuple(relations), entities_of)
 
 
 def _collect(
@@ -208,7 +208,7 @@ def _is_entity(sources: _Sources) -> bool:
     )
 
 
-def _entity(key: str, sources: _Sources) -> Entity:
+def _entity(key: str, sources: _Sources, rank: float) -> Entity:
     names = sources.names
     return Entity(
         entity_id=key,
@@ -220,6 +220,7 @@ def _entity(key: str, sources: _Sources) -> Entity:
         document_ids=tuple(sorted(sources.documents)),
         chunk_ids=tuple(sorted(sources.chunks)),
         titles=tuple(sorted(sources.titles)),
+        rank=rank,
     )
 
 
@@ -276,6 +277,7 @@ class _Ties:
         for document_id, sentence in places:
             cited = graphs[document_id].sentences[sentence]
             by_document.setdefault(document_id, []).append(cited)
+        said = list(by_document.values())
         return Relation(
             relation_id=relation_id(one, other, predicate, negated=negated),
             source=one,
@@ -286,7 +288,7 @@ class _Ties:
             weight=self._weight(one, other, len(places)),
             count=len(places),
             document_ids=tuple(by_document),
-            evidence=tuple(_some(list(by_document.values()))),
+            evidence=tuple(said[0][:EVIDENCE] if len(said) == 1 else _some(said)),
         )
 
     def _weight(self, one: str, other: str, count: int) -> float:
@@ -326,19 +328,16 @@ def _some(by_document: Sequence[Sequence[Citation]]) -> list[Citation]:
     return [each for turn in zip_longest(*few) for each in turn if each is not None][:EVIDENCE]
 
 
-def _ranked(
-    entities: Sequence[Entity], relations: Sequence[Relation], control: Control
-) -> Iterator[Entity]:
-    """Yield the entities with their ranks."""
+def _ranks(ids: Sequence[str], relations: Sequence[Relation], control: Control) -> dict[str, float]:
+    """Return the ranks of entities, in their order."""
     import numpy as np
 
-    if not entities:
-        return
-    places = {entity.entity_id: place for place, entity in enumerate(entities)}
+    if not ids:
+        return {}
+    places = {each: place for place, each in enumerate(ids)}
     ends = [(places[each.source], places[each.target]) for each in watched(relations, control)]
     edges = np.array(ends, dtype=np.int64).reshape(-1, 2)
     weights = np.array([each.weight for each in relations], dtype=np.float64)
     control.check()
-    ranks = page_ranks(edges, weights, len(entities))
-    for entity, rank in zip(watched(entities, control), ranks.tolist(), strict=True):
-        yield replace(entity, rank=round(rank * len(entities), _DECIMALS))
+    ranks = page_ranks(edges, weights, len(ids)) * len(ids)
+    return {each: round(rank, _DECIMALS) for each, rank in zip(ids, ranks.tolist(), strict=True)}

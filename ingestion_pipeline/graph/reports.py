@@ -19,6 +19,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -125,6 +126,9 @@ Write = Callable[[Iterable[Material]], Iterable[Written]]
 Titles = Callable[[Sequence[Sequence[str]]], Sequence[str]]
 """Finds a title for each of some siblings, given texts of each."""
 
+_Text = tuple[str, str]
+"""What was written of a community, behind the hash of what it was made from."""
+
 
 def sentences(
     graphs: Iterable[DocumentGraph],
@@ -158,7 +162,8 @@ def reports(
     titles: Titles,
     recipe: str,
     control: Control,
-    previous: Iterable[Report] = (),
+    previous: Sequence[Report] = (),
+    before: Iterable[Community] = (),
 ) -> list[Report]:
     """Return a report of each community, in their order; equal input has equal output.
 
@@ -167,11 +172,12 @@ def reports(
         communities: Its communities.
         said: All sentences that name an entity, in any order.
         write: Writes what is new.
-        titles: Finds titles; these depend on siblings, and are found anew each time.
+        titles: Finds titles, which depend on siblings: anew where one of them has changed.
         recipe: Names how reports are written; with another one all are written again.
         control: Asked several times a second.
-        previous: The reports of builds before; what was written of equal material is not written
-            again.
+        previous: The reports of the build before; what was written of equal material is not
+            written again.
+        before: The communities that these are of, in their order.
     """
     gathered = _Gathered(graph, said, control)
     materials = [gathered.material(each) for each in watched(communities, control)]
@@ -180,7 +186,8 @@ def reports(
     new = {key: each for key, each in zip(inputs, materials, strict=True) if key not in known}
     known |= zip(new, write(new.values()), strict=True)
     written = [known[key] for key in inputs]
-    named = _titles(communities, materials, written, titles)
+    texts = [(key, text.text) for key, text in zip(inputs, written, strict=True)]
+    named = _titles(communities, materials, texts, titles, _known_titles(before, previous))
     control.check()
     masses = [sum(gathered.entities[one].rank for one in each.entity_ids) for each in communities]
     most = max(masses, default=0.0) or 1.0
@@ -314,23 +321,46 @@ def _hash(recipe: str, material: Material) -> str:
 def _titles(
     communities: Sequence[Community],
     materials: Sequence[Material],
-    written: Sequence[Report | Written],
+    texts: Sequence[_Text],
     titles: Titles,
+    known: Mapping[tuple[_Text, ...], Sequence[str]],
 ) -> list[str]:
     """Return the titles: names of the few, what tells the many from their siblings."""
-    siblings: dict[str | None, list[int]] = defaultdict(list)
     found = [" and ".join(each.name for each in material.entities) for material in materials]
+    for places in _siblings(communities):
+        own = known.get(tuple(texts[place] for place in places)) or titles(
+            [
+                [*(each.name for each in materials[place].entities), texts[place][1]]
+                for place in places
+            ]
+        )
+        for place, title in zip(places, own, strict=True):
+            found[place] = title or found[place]
+    return found
+
+
+def _known_titles(
+    communities: Iterable[Community], reports: Iterable[Report]
+) -> dict[tuple[_Text, ...], Sequence[str]]:
+    """Return titles that siblings had, by what was written of these."""
+    own = {each.community_id: each for each in reports}
+    all_of_them = list(communities)
+    found: dict[tuple[_Text, ...], Sequence[str]] = {}
+    for places in _siblings(all_of_them):
+        ids = [all_of_them[place].community_id for place in places]
+        if own.keys() >= set(ids):
+            texts = tuple((own[each].inputs, own[each].text) for each in ids)
+            found[texts] = [own[each].title for each in ids]
+    return found
+
+
+def _siblings(communities: Sequence[Community]) -> Iterable[Sequence[int]]:
+    """Return the positions of those of more than a few entities, those of one parent together."""
+    siblings: dict[str | None, list[int]] = defaultdict(list)
     for place, community in enumerate(communities):
         if len(community.entity_ids) > _PAIR:
             siblings[community.parent_id].append(place)
-    for places in siblings.values():
-        groups = [
-            [*(each.name for each in materials[place].entities), written[place].text]
-            for place in places
-        ]
-        for place, title in zip(places, titles(groups), strict=True):
-            found[place] = title or found[place]
-    return found
+    return siblings.values()
 
 
 def _documents(material: Material) -> tuple[str, ...]:
@@ -339,10 +369,16 @@ def _documents(material: Material) -> tuple[str, ...]:
 
 def _period(material: Material) -> tuple[int, int] | None:
     """Return the first and the last year; where there are many, without those hardly ever named."""
-    counts = Counter(int(year) for each in material.sentences for year in _YEAR.findall(each.text))
+    counts = Counter(chain.from_iterable(_years(each.text) for each in material.sentences))
     fewest = 1 + counts.total() // _SELDOM
     found = [year for year, count in counts.items() if count >= fewest]
     return (min(found), max(found)) if found else None
+
+
+@lru_cache(maxsize=2**14)
+def _years(text: str) -> tuple[int, ...]:
+    """Return the years in a sentence, which several communities have."""
+    return tuple(map(int, _YEAR.findall(text)))
 
 
 def _chosen(

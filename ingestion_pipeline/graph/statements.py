@@ -180,6 +180,6 @@ def _denied(token: Token) -> bool:
         for child in token.children
     ):
         return True
-    if token.lemma_ in _DENYING_VERBS and token.pos_ == "VERB":
-        return True
-    return token.dep_ == "xcomp" and token.pos_ == "VERB" and _denied(token.head)
+    if token.pos_ != "VERB":
+        return False
+    return token.lemma_ in _DENYING_VERBS or (token.dep_ == "xcomp" and _denied(token.head))

@@ -128,8 +128,11 @@ def table_schemas(dimension: int) -> Mapping[Part, pa.Schema]:
     }
 
 
-def manifest_schema(origin: Origin) -> pa.Schema:
-    """Return the columns of the table that names the others, with what the graph was made from."""
+def manifest_schema(origin: Origin, made: str) -> pa.Schema:
+    """Return the columns of the table that names the others.
+
+    Its metadata say what the graph was made from, and name the publication, ``made``.
+    """
     import pyarrow as pa
 
     return pa.schema(
@@ -138,6 +141,7 @@ def manifest_schema(origin: Origin) -> pa.Schema:
             "schema_version": SCHEMA_VERSION,
             "leaves": origin.leaves,
             "recipe": origin.recipe,
+            "made": made,
         },
     )
 

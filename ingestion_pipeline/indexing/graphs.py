@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +63,6 @@ if TYPE_CHECKING:
 
 IDS_AT_ONCE = 1000
 """That one SQL condition names."""
-
-OPENINGS = 3
-"""How often a graph that is replaced while it is opened is opened again."""
 
 _TIME_DIGITS = 11
 """Hexadecimal ones, of milliseconds; so names of publications are in the order of their times."""
@@ -168,6 +166,7 @@ class GraphIndex:
                 removed += _delete(tables[Part.REPORTS], where)
             for some in _blocks(alone):
                 removed += _delete(tables[Part.ENTITIES], is_any_of("entity_id", some))
+            _mark_changed(self._index.database, self._index.name)
         return removed
 
     def remove_missing(self, document_ids: Collection[str]) -> int:
@@ -191,22 +190,40 @@ class GraphSnapshot:
     meanwhile: ask again, of a new snapshot.
     """
 
-    def __init__(self, tables: Tables | None = None, origin: Origin | None = None) -> None:
-        self.tables = tables
-        self.origin = origin
+    def __init__(
+        self, database: LanceDBConnection | None = None, manifest: LanceTable | None = None
+    ) -> None:
+        self._database = database
+        self._manifest = manifest
+        self.origin = None if manifest is None else origin_of(manifest.schema)
         """What the graph was built from."""
 
     @property
     def empty(self) -> bool:
         """Whether there is no graph; one that was published may have nothing in it all the same."""
-        return self.tables is None
+        return self._manifest is None
 
-    @property
+    @cached_property
     def version(self) -> str:
         """What tells it from the collection's other graphs, also after removals; empty if none."""
-        if self.tables is None:
+        if self._manifest is None:
             return ""
-        return " ".join(f"{table.name}@{table.version}" for table in self.tables.values())
+        metadata = self._manifest.schema.metadata or {}
+        return f"{metadata.get(b'made', b'').decode()}@{self._manifest.version}"
+
+    @cached_property
+    def tables(self) -> Tables | None:
+        """The tables; a question that asks for none of them does not open them."""
+        if self._manifest is None or self._database is None:
+            return None
+        names = _named(self._manifest)
+        tables = {part: opened(self._database, name) for part, name in names.items()}
+        found = {part: table for part, table in tables.items() if table is not None}
+        if len(found) < len(Part):
+            raise TransientError(
+                ErrorKind.UNAVAILABLE, "the graph was replaced while it was read; ask again"
+            )
+        return found
 
     def counts(self) -> GraphCounts:
         """Count all there is."""
@@ -333,6 +350,7 @@ def purge(
             _delete(tables[part], is_any_of(column, some))
     for part, table in tables.items():
         purging.purge(table, _CHEAP[part], _no_indexes, keep_versions)
+    _mark_changed(database, generation)
 
 
 def _stale(tables: Tables, present: frozenset[str]) -> dict[Part, tuple[str, Sequence[str]]]:
@@ -430,23 +448,25 @@ def _name(
     import pyarrow as pa
 
     rows = [{"part": part, "table": name} for part, name in names.items()]
-    manifest = pa.Table.from_pylist(rows, schema=manifest_schema(origin))
+    made = _publication(generation, names[Part.ENTITIES])
+    manifest = pa.Table.from_pylist(rows, schema=manifest_schema(origin, made))
     database.create_table(_manifest(generation), manifest, mode="overwrite")
+
+
+def _mark_changed(database: LanceDBConnection, generation: str) -> None:
+    """Give the graph another version, for those who keep what they read of it."""
+
+    def attempt() -> None:
+        manifest = opened(database, _manifest(generation))
+        if manifest is not None:
+            manifest.update(where=f"part = '{Part.ENTITIES}'", values={"part": Part.ENTITIES.value})
+
+    committed(attempt, "marking a graph as changed")
 
 
 def _opened(database: LanceDBConnection, generation: str) -> GraphSnapshot:
     """Open the graph of a generation."""
-    for _ in range(OPENINGS):
-        manifest = _readable(database, generation)
-        if manifest is None:
-            return GraphSnapshot()
-        tables = {part: opened(database, name) for part, name in _named(manifest).items()}
-        found = {part: table for part, table in tables.items() if table is not None}
-        if len(found) == len(Part):
-            return GraphSnapshot(found, origin_of(manifest.schema))
-    raise TransientError(
-        ErrorKind.UNAVAILABLE, "the graph was replaced while it was opened; ask again"
-    )
+    return GraphSnapshot(database, _readable(database, generation))
 
 
 def _readable(database: LanceDBConnection, generation: str) -> LanceTable | None:
@@ -469,8 +489,13 @@ def _publications(database: LanceDBConnection, generation: str) -> dict[str, lis
     found: dict[str, list[str]] = {}
     for name in sorted(tables_of(database, generation.rpartition(".")[0])):
         if name.startswith(prefix):
-            found.setdefault(name.removeprefix(prefix).partition(".")[0], []).append(name)
+            found.setdefault(_publication(generation, name), []).append(name)
     return found
+
+
+def _publication(generation: str, table: str) -> str:
+    """Return the name of the publication that a table is of."""
+    return table.removeprefix(f"{_manifest(generation)}.").partition(".")[0]
 
 
 def _all_tables(database: LanceDBConnection, generation: str) -> list[LanceTable]:

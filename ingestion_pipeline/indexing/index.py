@@ -62,7 +62,8 @@ class CollectionIndex:
     ``uri`` is a folder or ``s3://`` URI, ``table`` the collection's table name, ``fingerprint`` the
     identity of the embedding model. Another fingerprint is another table, a *generation*; which one
     is searched, the registry says. ``turns`` is for an object store that several processes publish
-    to; ``cache`` for who makes several of these. May be shared by threads, not by a fork.
+    to; ``cache`` for who makes several of these; ``keep_versions`` the age from which on upkeep
+    removes older versions (an hour). May be shared by threads, not by a fork.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class CollectionIndex:
         fingerprint: str,
         turns: Turns = _at_once,
         cache: TableCache | None = None,
+        keep_versions: timedelta | None = None,
     ) -> None:
         self.uri = uri
         self.table = table
@@ -79,6 +81,7 @@ class CollectionIndex:
         self.name = table_name(table, fingerprint)
         self._turns = turns
         self._cache = cache
+        self._keep_versions = keep_versions
 
     def publish(
         self,
@@ -128,9 +131,16 @@ class CollectionIndex:
             TransientError: if other writers came first again and again.
         """
         with storage_errors(self.uri):
-            summaries.maintain(self.database, self.name, thorough=thorough)
-            graphs.maintain(self.database, self.name, thorough=thorough)
-            return maintenance.maintain(self._open(), thorough=thorough)
+            keep = self._keep_versions
+            summaries.maintain(self.database, self.name, thorough=thorough, keep_versions=keep)
+            graphs.maintain(self.database, self.name, thorough=thorough, keep_versions=keep)
+            return maintenance.maintain(self._open(), thorough=thorough, keep_versions=keep)
+
+    def stored(self) -> maintenance.Stored:
+        """Return what all tables of the collection take, of every generation."""
+        with storage_errors(self.uri):
+            names = list(tables_of(self.database, self.table))
+            return maintenance.stored(self.database, self.uri, names)
 
     def drop_others(self, but: Collection[str] = ()) -> int:
         """Drop the tables of other embedding models, but those named; return how many there were.

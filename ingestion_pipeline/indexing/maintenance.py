@@ -9,15 +9,20 @@ search then costs about 0.07 ms per such row, hence the low threshold.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ingestion_pipeline.indexing import pins
 from ingestion_pipeline.indexing.commits import committed
+from ingestion_pipeline.indexing.connection import is_folder, opened
 
 if TYPE_CHECKING:
+    from lancedb.db import LanceDBConnection
     from lancedb.index import FTS, BTree, IvfRq
     from lancedb.table import LanceTable
 
@@ -58,8 +63,22 @@ class Maintenance:
     vector_index_created: bool = False
 
 
-def maintain(table: LanceTable | None, *, thorough: bool) -> Maintenance:
-    """Do what is due; ``thorough`` compacts and prunes in any case."""
+@dataclass(frozen=True)
+class Stored:
+    """What tables take. ``bytes`` are those on disk, 0 in a bucket, whose owner sees them."""
+
+    tables: int
+    versions: int
+    bytes: int
+
+
+def maintain(
+    table: LanceTable | None, *, thorough: bool, keep_versions: timedelta | None = None
+) -> Maintenance:
+    """Do what is due; ``thorough`` compacts and prunes in any case.
+
+    ``keep_versions`` is the age from which on old versions go, ``KEEP_VERSIONS`` if it is None.
+    """
     if table is None:
         return Maintenance()
     create_missing_indexes(table)
@@ -69,7 +88,7 @@ def maintain(table: LanceTable | None, *, thorough: bool) -> Maintenance:
     vector_index_created = before["num_rows"] > VECTOR_INDEX_ROWS and _index_vectors(table)
     due = thorough or small_fragments >= SMALL_FRAGMENTS or unindexed_rows >= UNINDEXED_ROWS
     if due:
-        _compact(table)
+        _compact(table, keep_versions)
     return Maintenance(
         rows=before["num_rows"] - 1,
         small_fragments=small_fragments,
@@ -80,12 +99,14 @@ def maintain(table: LanceTable | None, *, thorough: bool) -> Maintenance:
     )
 
 
-def maintain_summaries(table: LanceTable, *, thorough: bool) -> None:
+def maintain_summaries(
+    table: LanceTable, *, thorough: bool, keep_versions: timedelta | None = None
+) -> None:
     """Do what is due for a table of summaries."""
     index_summaries(table)
     if table.count_rows() > VECTOR_INDEX_ROWS:
         _index_vectors(table)
-    compact_if_due(table, thorough=thorough)
+    compact_if_due(table, thorough=thorough, keep_versions=keep_versions)
 
 
 def index_summaries(table: LanceTable) -> None:
@@ -94,10 +115,12 @@ def index_summaries(table: LanceTable) -> None:
         _create_if_missing(table, "text", _text_index())
 
 
-def compact_if_due(table: LanceTable, *, thorough: bool = False) -> None:
+def compact_if_due(
+    table: LanceTable, *, thorough: bool = False, keep_versions: timedelta | None = None
+) -> None:
     """Compact and prune a table that has grown by many small commits."""
     if thorough or _statistics(table)["fragment_stats"]["num_small_fragments"] >= SMALL_FRAGMENTS:
-        _compact(table)
+        _compact(table, keep_versions)
 
 
 def latest(table: LanceTable) -> LanceTable:
@@ -106,13 +129,32 @@ def latest(table: LanceTable) -> LanceTable:
     return table
 
 
-def _compact(table: LanceTable) -> None:
+def _compact(table: LanceTable, keep_versions: timedelta | None) -> None:
     pins.release_lapsed(table)
     with pins.respected():
         committed(
-            lambda: latest(table).optimize(cleanup_older_than=KEEP_VERSIONS),
+            lambda: latest(table).optimize(cleanup_older_than=keep_versions or KEEP_VERSIONS),
             f"compacting {table.name}",
         )
+
+
+def stored(database: LanceDBConnection, uri: str, names: Iterable[str]) -> Stored:
+    """Return what tables take, with everything that only their older versions have."""
+    tables = [table for name in names if (table := opened(database, name)) is not None]
+    folders = [Path(uri, f"{table.name}.lance") for table in tables] if is_folder(uri) else []
+    return Stored(
+        tables=len(tables),
+        versions=sum(len(table.list_versions()) for table in tables),
+        bytes=sum(map(_bytes_below, folders)),
+    )
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # upkeep or a purge beside us removes files
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def create_missing_indexes(table: LanceTable) -> None:

@@ -25,7 +25,7 @@ from ingestion_pipeline.indexing.commits import (
     storage_errors,
 )
 from ingestion_pipeline.indexing.connection import opened
-from ingestion_pipeline.indexing.rows import READ_AT_ONCE, Rows, packed
+from ingestion_pipeline.indexing.rows import READ_AT_ONCE, Rows, packed, vectors_of
 from ingestion_pipeline.indexing.schema import is_any_of, sql_string
 from ingestion_pipeline.indexing.summary_rows import (
     FOUND_COLUMNS,
@@ -201,6 +201,14 @@ class SummarySnapshot:
         """What the tree was built from."""
         return None if self._table is None else origin_of(self._table.schema)
 
+    @property
+    def version(self) -> str:
+        """What tells it from the collection's other trees, also after removals; empty if none."""
+        if self._table is None:
+            return ""
+        origin = self.origin or Origin("", "")
+        return f"{origin.leaves} {origin.recipe} {self._table.version}"
+
     def count(self) -> int:
         """Count the summaries."""
         return 0 if self._table is None else self._table.count_rows()
@@ -226,6 +234,16 @@ class SummarySnapshot:
                 places = f"place >= {start} AND place < {start + READ_AT_ONCE}"
                 yield from self.where(f"{ACROSS} AND layer = {row['layer']} AND {places}")
 
+    def findable(self) -> tuple[list[FoundSummary], NDArray[np.float32]]:
+        """Return every summary as questions find it, all scores being 0, and their vectors."""
+        import numpy as np
+
+        if self._table is None:
+            return [], np.zeros((0, 0), np.float32)
+        with purged_errors():
+            rows = self._table.search().select([*FOUND_COLUMNS, "vector"]).to_arrow()
+        return found_in(rows.drop_columns(["vector"])), vectors_of(rows)
+
     def of_document(self, document_id: str) -> list[IndexedSummary]:
         """Return the summaries of a document, the lowest layer first."""
         return with_chunk_ids(self.where(f"document_id = {sql_string(document_id)}"))
@@ -242,12 +260,25 @@ class SummarySnapshot:
 
         None before they are indexed, which takes a moment after they are published.
         """
+        query = self._matching(terms)
+        return [] if query is None else self._found(query, "_score", limit)
+
+    def scores(self, terms: str, limit: int) -> dict[str, float]:
+        """Return the ids and the scores of what ``matching`` returns."""
+        query = self._matching(terms)
+        if query is None:
+            return {}
+        with purged_errors():
+            rows = query.select(["summary_id", "_score"]).limit(limit).to_arrow()
+        return dict(zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True))
+
+    def _matching(self, terms: str) -> LanceQueryBuilder | None:
         from lancedb.query import MatchQuery
 
         if self._table is None or not self._table.list_indices():
-            return []
+            return None
         match = MatchQuery(terms, "text")  # type: ignore[call-arg] # its defaults are hidden
-        return self._found(self._table.search(match, query_type="fts"), "_score", limit)
+        return self._table.search(match, query_type="fts")
 
     def nearest(self, vector: NDArray[np.float32], limit: int) -> list[FoundSummary]:
         """Return the summaries of greatest cosine with ``vector``, best first; it is the score."""
@@ -280,9 +311,7 @@ def maintain(
     """Do the upkeep that is due for the summaries of a generation."""
     published, draft = (opened(database, name) for name in _names(generation))
     if published is not None:
-        maintenance.maintain_summaries(
-            published, thorough=thorough, keep_versions=keep_versions
-        )
+        maintenance.maintain_summaries(published, thorough=thorough, keep_versions=keep_versions)
     if draft is not None:
         maintenance.compact_if_due(draft, thorough=thorough, keep_versions=keep_versions)
 

@@ -200,8 +200,8 @@ def summaries_of(table: pa.Table) -> list[IndexedSummary]:
     ]
 
 
-def found_in(table: pa.Table, score: str) -> list[FoundSummary]:
-    """Return the summaries of an answer; ``score`` names a column."""
+def found_in(table: pa.Table, score: str | None = None) -> list[FoundSummary]:
+    """Return the summaries of an answer; ``score`` names a column, without it all have 0."""
     return [
         FoundSummary(
             summary_id=row["summary_id"],
@@ -209,7 +209,7 @@ def found_in(table: pa.Table, score: str) -> list[FoundSummary]:
             title=row["title"],
             text=row["text"],
             cited=tuple(dict.fromkeys(each["chunk_id"] for each in row["citations"])),
-            score=row[score],
+            score=row[score] if score else 0.0,
         )
         for row in table.to_pylist()
     ]

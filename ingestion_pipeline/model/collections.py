@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.graph import EntityType, ExtractionMethod
+from ingestion_pipeline.model.times import Cron, TimeZone
 
 DEFAULT_TENANT = "default"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
@@ -199,6 +200,10 @@ class CollectionConfig(BaseModel):
     """For how long the index of the embedding model before is kept."""
     max_parallel_runs: Annotated[int, Field(ge=1, le=64)] = 1
     """How many runs may share the backlog of this collection."""
+    schedule: Cron | None = None
+    """When what is stale is reindexed; None is every night, with all others."""
+    timezone: TimeZone | None = None
+    """Of the schedule, or of the night; None is that of the settings."""
     quiet_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300
     """For how long nothing must have changed before trees and maps are built."""
     automation: bool = False
@@ -236,7 +241,8 @@ class CollectionConfig(BaseModel):
             key = ".".join(map(str, first["loc"]))
             raise PermanentError(
                 ErrorKind.INVALID_OPTION,
-                f"collection option {key!r}: {first['msg']} (got {first['input']!r})",
+                f"collection option {key!r}: {first['msg'].removeprefix('Value error, ')} "
+                f"(got {first['input']!r})",
             ) from error
 
 

@@ -40,11 +40,12 @@ class NewTask:
 
     An ingest task brings its ``document``, or names a known one by ``document_id``; a reindex
     task brings a ``selection``; a delete task names ``delete_ids``; one to build something names
-    its documents, if it is not about all, among its options as ``document_ids``. A task with an
-    ``error`` is refused: it is recorded as failed. ``parser`` is the kind that its document is to
-    be taken for, where that is not the collection's. ``pipeline`` is the one that its documents are
-    to belong to from now on, or ``standard`` for none; else they belong where they do.
-    ``pipelines`` are the recipes of all there are.
+    its documents, if it is not about all, among its options as ``document_ids``, as does one that
+    only tries a pipeline (``dry_run``). A task with an ``error`` is refused: it is recorded as
+    failed. ``parser`` is the kind that its document is to be taken for, where that is not the
+    collection's. ``pipeline`` is the one that its documents are to belong to from now on, or
+    ``standard`` for none; else they belong where they do. ``pipelines`` are the recipes of all
+    there are.
     """
 
     task_id: str
@@ -65,6 +66,17 @@ class NewTask:
     pipelines: Mapping[str, str] = field(default_factory=dict)
     error: ErrorInfo | None = None
 
+    @property
+    def is_build(self) -> bool:
+        """Whether no document waits with it; see ``is_build``."""
+        return self.type in BUILDS or bool((self.options or {}).get("dry_run"))
+
+
+def is_build() -> sa.ColumnElement[bool]:
+    """Whether a task is for a run of its own: it builds something, or only tries a pipeline."""
+    tries = sa.and_(tasks.c.type == TaskType.DATAFLOW, tasks.c.options["dry_run"].as_boolean())
+    return sa.or_(tasks.c.type.in_(BUILDS), tries)
+
 
 def accept(connection: sa.Connection, new_tasks: Sequence[NewTask]) -> list[TaskUpdate]:
     """Insert those of the tasks that are not known yet, and mark their documents as wanted.
@@ -81,7 +93,7 @@ def accept(connection: sa.Connection, new_tasks: Sequence[NewTask]) -> list[Task
     for new in inserted:
         if new.task_id in refused:
             continue
-        is_alone = new.type in BUILDS or new.type is TaskType.DELETE or new.selection is not None
+        is_alone = new.is_build or new.type is TaskType.DELETE or new.selection is not None
         document_id = _document_id(new) or ""
         if is_alone or document_id in batch:
             updates += _accept_documents(connection, batch)
@@ -136,7 +148,7 @@ def _key(new: NewTask) -> str:
 
 def _accept_alone(connection: sa.Connection, new: NewTask) -> list[TaskUpdate]:
     try:
-        if new.type in BUILDS:
+        if new.is_build:
             return _accept_build(connection, new)
         if new.type is TaskType.DELETE:
             return _accept_deletion(connection, new)

@@ -53,9 +53,6 @@ class Attached:
     force: bool = False
 
 
-NOTHING_ATTACHED = Attached()
-
-
 def upsert(connection: sa.Connection, arrived: Sequence[tuple[str, NewDocument]]) -> None:
     """Register different documents, each with the key of its collection, as they are now.
 

@@ -17,14 +17,13 @@ from ingestion_pipeline.errors import ErrorKind, LeaseLostError
 from ingestion_pipeline.model.collections import Collection, CollectionName
 from ingestion_pipeline.model.documents import ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import (
-    BUILDS,
     FINAL_STATES,
     Backend,
     Priority,
     TaskState,
     TaskType,
 )
-from ingestion_pipeline.registry.acceptance import NewTask, accept
+from ingestion_pipeline.registry.acceptance import NewTask, accept, is_build
 from ingestion_pipeline.registry.collections import collection_of, data_version
 from ingestion_pipeline.registry.database import Database, insert_if_missing, now
 from ingestion_pipeline.registry.schema import builds, collections, runs, stage_versions, tasks
@@ -124,6 +123,8 @@ class Builds:
                 sa.select(tasks.c.task_id, tasks.c.options)
                 .where(_open_tasks(name, kind))
                 .order_by(tasks.c.created_at, tasks.c.task_id)
+                # What is tried is another thing for each.
+                .limit(1 if kind is TaskType.DATAFLOW else None)
             ).all()
             ids = tuple(task.task_id for task in waiting)
             updates = start_tasks(connection, ids, run_id, backend, task_timeout_seconds)
@@ -223,7 +224,7 @@ class Builds:
             )
             .where(
                 tasks.c.state.in_((TaskState.WAITING, TaskState.RUNNING)),
-                tasks.c.type.in_(BUILDS),
+                is_build(),
                 builds.c.run_id.is_(None) | ~alive,
                 sa.func.coalesce(builds.c.not_before, 0) <= now(),
             )
@@ -340,6 +341,7 @@ def _open_tasks(name: CollectionName, kind: TaskType) -> sa.ColumnElement[bool]:
         (tasks.c.tenant == name.tenant)
         & (tasks.c.collection == name.name)
         & (tasks.c.type == kind)
+        & is_build()
         & tasks.c.state.in_((TaskState.WAITING, TaskState.RUNNING))
     )
 

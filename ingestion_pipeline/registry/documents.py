@@ -26,7 +26,7 @@ from ingestion_pipeline.registry.schema import (
     documents,
     generations,
 )
-from ingestion_pipeline.registry.versions import StampedVersion, stamped_versions
+from ingestion_pipeline.registry.versions import StampedVersion, embedded_versions, stamped_versions
 
 NOT_WANTED = (DocumentState.DELETED, DocumentState.INPUT)
 CHUNK = 500
@@ -121,6 +121,18 @@ class Documents:
                 key: version
                 for part in parts(document_ids)
                 for key, version in stamped_versions(connection, part).items()
+            }
+
+    def embedded(self, object_keys: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return of each of some stored bytes a document that was embedded with them, and as what.
+
+        Bytes are stored by collection, so it is one of the same.
+        """
+        with self._database.read() as connection:
+            return {
+                key: found
+                for part in parts(object_keys)
+                for key, found in embedded_versions(connection, part).items()
             }
 
     def require(self, collection_key: str, document_ids: Sequence[str]) -> None:

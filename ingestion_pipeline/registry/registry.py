@@ -14,6 +14,7 @@ from ingestion_pipeline.registry.documents import Documents
 from ingestion_pipeline.registry.generations import Generations
 from ingestion_pipeline.registry.operations import Operations
 from ingestion_pipeline.registry.publications import Publications
+from ingestion_pipeline.registry.retention import Retention
 from ingestion_pipeline.registry.runs import Runs
 from ingestion_pipeline.registry.sources import Sources
 from ingestion_pipeline.registry.tasks import Tasks
@@ -36,6 +37,7 @@ class Registry:
         self.publications = Publications(database)
         self.operations = Operations(database)
         self.upkeep = Upkeep(database)
+        self.retention = Retention(database)
         self.sources = Sources(database)
 
 

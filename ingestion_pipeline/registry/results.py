@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from ingestion_pipeline.errors import Ask
 from ingestion_pipeline.model.documents import DocumentState, ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import FINAL_STATES, OF_DOCUMENTS, TaskState
-from ingestion_pipeline.registry.arrivals import NOTHING_ATTACHED, Attached
+from ingestion_pipeline.registry.arrivals import Attached
 from ingestion_pipeline.registry.attachments import lock_with_attachments, record_attachments
 from ingestion_pipeline.registry.database import now
 from ingestion_pipeline.registry.documents import parents_among, parts
@@ -73,8 +73,8 @@ class DocumentResult:
     transient: bool = False
     asks: Ask | None = None
     """What a person can answer to have it go on in spite of the error."""
-    attached: Attached = NOTHING_ATTACHED
-    """What else was found in it."""
+    attached: Attached | None = None
+    """What else was found in it; None where nobody looked, and that stays as it is."""
 
     @property
     def published(self) -> bool:
@@ -122,11 +122,13 @@ def _record_attached(
 ) -> list[TaskUpdate]:
     """Lock the documents of a claim, and record what is attached to those that are still owned."""
     ids = [result.document_id for result in results]
-    lock_with_attachments(connection, ids, [result.attached for result in results])
+    lock_with_attachments(connection, ids, [each.attached for each in results if each.attached])
     parents = parents_among(connection, ids)
     updates: list[TaskUpdate] = []
     for result in results:
-        if not result.published or not (result.attached.documents or result.document_id in parents):
+        if not result.published or result.attached is None:
+            continue
+        if not (result.attached.documents or result.document_id in parents):
             continue
         if result.document_id in _owned(connection, claim_id):  # one before may have removed it
             updates += record_attachments(

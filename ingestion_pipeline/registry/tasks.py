@@ -15,7 +15,6 @@ from ingestion_pipeline.errors import Ask, ErrorKind, PermanentError
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.documents import DocumentState, ErrorInfo, Stage
 from ingestion_pipeline.model.tasks import (
-    BUILDS,
     FINAL_STATES,
     OF_DOCUMENTS,
     Backend,
@@ -25,7 +24,7 @@ from ingestion_pipeline.model.tasks import (
     TaskState,
     TaskType,
 )
-from ingestion_pipeline.registry.acceptance import NewTask, accept
+from ingestion_pipeline.registry.acceptance import NewTask, accept, is_build
 from ingestion_pipeline.registry.database import Database, lock_names, now
 from ingestion_pipeline.registry.documents import CHUNK, lock_documents, mark_pending, parts
 from ingestion_pipeline.registry.schema import (
@@ -293,9 +292,7 @@ def _builds_among(connection: sa.Connection, task_ids: Sequence[str]) -> list[st
     """Return the tasks that build something; trying again is all they need."""
     found: list[str] = []
     for part in parts(task_ids):
-        query = sa.select(tasks.c.task_id).where(
-            tasks.c.task_id.in_(part), tasks.c.type.in_(BUILDS)
-        )
+        query = sa.select(tasks.c.task_id).where(tasks.c.task_id.in_(part), is_build())
         found += connection.scalars(query)
     return found
 

@@ -107,9 +107,24 @@ class Upkeep:
                 if recorded is not None and fingerprint is not None:
                     recorded.add(fingerprint)
             for document_id, stages in connection.execute(beside):
-                if recorded := found.get(document_id):
+                if (recorded := found.get(document_id)) is not None:
                     recorded.update(fingerprint for _, fingerprint in stages.values())
         return found
+
+    def version_ages(self, collection_key: str) -> dict[str, float]:
+        """Return for how many seconds each document has had its current bytes."""
+        query = (
+            sa.select(
+                documents.c.document_id, (now() - document_versions.c.created_at).label("age")
+            )
+            .join(document_versions)
+            .where(
+                documents.c.collection_key == collection_key,
+                documents.c.sha256 == document_versions.c.sha256,
+            )
+        )
+        with self._database.read() as connection:
+            return {row.document_id: row.age for row in connection.execute(query)}
 
     def doubtful(self, collection_key: str) -> set[str]:
         """Return the documents of which the index is announced to change, or in doubt."""
@@ -129,7 +144,9 @@ class Upkeep:
         with self._database.read() as connection:
             return set(connection.scalars(query))
 
-    def forget_superseded(self, collection_key: str, older_than: float) -> int:
+    def forget_superseded(
+        self, collection_key: str, older_than: float, *, dry_run: bool = False
+    ) -> int:
         """Forget versions that are neither current nor published; return how many.
 
         Those of deleted documents stay until these are purged, and those of documents that are
@@ -150,6 +167,10 @@ class Upkeep:
                 document_stages.c.version == document_versions.c.sha256,
             )
         )
+        if dry_run:
+            with self._database.read() as connection:
+                count = sa.select(sa.func.count()).select_from(document_versions)
+                return connection.scalar(count.where(is_superseded)) or 0
         forgotten = 0
         with self._database.write() as connection:
             query = sa.select(document_versions.c.document_id).where(is_superseded).distinct()

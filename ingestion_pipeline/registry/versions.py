@@ -82,6 +82,32 @@ def stamped_versions(
     }
 
 
+def embedded_versions(
+    connection: sa.Connection, object_keys: Sequence[str]
+) -> dict[str, tuple[str, str]]:
+    """Return of each of some stored bytes one document that was embedded with them.
+
+    And the fingerprint of that result.
+    """
+    query = (
+        sa.select(
+            document_versions.c.object_key,
+            document_stages.c.document_id,
+            document_stages.c.fingerprint,
+        )
+        .join(
+            document_stages,
+            (document_stages.c.document_id == document_versions.c.document_id)
+            & (document_stages.c.version == document_versions.c.sha256),
+        )
+        .where(
+            document_stages.c.stage == Stage.EMBEDDED,
+            document_versions.c.object_key.in_(object_keys),
+        )
+    )
+    return {key: (document_id, of) for key, document_id, of in connection.execute(query)}
+
+
 def published_versions(
     connection: sa.Connection, document_ids: Sequence[str]
 ) -> dict[str, Version]:

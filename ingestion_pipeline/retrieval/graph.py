@@ -7,19 +7,16 @@ search begins (``search``).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from threading import Lock
 
 from ingestion_pipeline.graph.ranking import KnownNames, PassageGraph, passage_graph, rank
 from ingestion_pipeline.indexing import CollectionIndex, GraphSnapshot, Snapshot
 from ingestion_pipeline.model.search import Hit
+from ingestion_pipeline.retrieval.kept import Kept
 from ingestion_pipeline.retrieval.overview import Overview
-
-COLLECTIONS_KEPT = 4
-"""In memory, in each process."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,32 +64,10 @@ def links(index: CollectionIndex, graph: GraphSnapshot, snapshot: Snapshot) -> L
     They are read when the graph was published anew, not for each question. Passages that were
     indexed since then, to which no link leads, are not looked for.
     """
-    return None if graph.empty else _kept.links(index, graph, snapshot)
+    return None if graph.empty else _kept.of(index, graph.version, partial(_read, graph, snapshot))
 
 
-class _Kept:
-    """The links of the collections that were asked last."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._links: OrderedDict[tuple[str, str], tuple[str, Links]] = OrderedDict()
-
-    def links(self, index: CollectionIndex, graph: GraphSnapshot, snapshot: Snapshot) -> Links:
-        key = index.uri, index.name
-        with self._lock:
-            version, known = self._links.get(key, ("", None))
-        # Read outside of the lock: other collections do not wait for it.
-        if known is None or version != graph.version:
-            known = _read(graph, snapshot)
-        with self._lock:
-            self._links[key] = graph.version, known
-            self._links.move_to_end(key)
-            if len(self._links) > COLLECTIONS_KEPT:
-                self._links.popitem(last=False)
-        return known
-
-
-_kept = _Kept()
+_kept: Kept[Links] = Kept()
 
 
 def _read(graph: GraphSnapshot, snapshot: Snapshot) -> Links:

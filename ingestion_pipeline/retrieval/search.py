@@ -20,20 +20,19 @@ from ingestion_pipeline.indexing import (
     GraphIndex,
     GraphSnapshot,
     Snapshot,
-    SummaryIndex,
-    SummarySnapshot,
 )
 from ingestion_pipeline.model.search import Hit, SearchMode
 from ingestion_pipeline.retrieval.filters import filter_sql
-from ingestion_pipeline.retrieval.fusion import fused
+from ingestion_pipeline.retrieval.fusion import Scored, fused, fused_scores
 from ingestion_pipeline.retrieval.graph import Links, links
 from ingestion_pipeline.retrieval.overview import Overview, Scope, scope
+from ingestion_pipeline.retrieval.summaries import Summaries, summaries
 from ingestion_pipeline.retrieval.tree import (
     TRIED,
     is_broad,
     overview,
     passage,
-    ranked,
+    tried,
     with_summaries,
 )
 
@@ -112,13 +111,12 @@ def _answer(
     if mode is SearchMode.VECTOR:
         return _passages(partial(snapshot.nearest, vector, where=where), k)[:k]
     both = cache(partial(_both, snapshot, words, vector, where))
-    ranking = partial(_fused, both)
+    ranking: Callable[[int], list[Hit]] = cache(partial(_fused, both))
     if mode is SearchMode.HYBRID:
         return _passages(ranking, k)[:k]
-    tree = SummaryIndex(index)
     asked = _Asked(words, vector, k, where, snapshot)
     if mode is SearchMode.TREE:
-        return asked.with_summaries(_passages(ranking, k), tree.snapshot())
+        return asked.with_summaries(_passages(ranking, k), summaries(index))
     graph = GraphIndex(index).snapshot()
     known = links(index, graph, snapshot)
     if known and (mode is SearchMode.GRAPH or known.lead_on(words, ranking(k))):
@@ -127,9 +125,9 @@ def _answer(
     if mode is SearchMode.GRAPH:
         return passages[:k]
     if known and (wide := scope(words)) is not Scope.SOMETHING:
-        return asked.with_reports(passages, wide, tree.snapshot(), graph, known.overview)
+        return asked.with_reports(passages, wide, summaries(index), graph, known.overview)
     _, nearest = both(k)
-    return asked.broadened(passages, nearest, tree.snapshot())
+    return asked.broadened(passages, nearest, summaries(index))
 
 
 @dataclass(frozen=True)
@@ -142,45 +140,47 @@ class _Asked:
     where: str | None
     snapshot: Snapshot
 
-    def with_summaries(self, passages: Sequence[Hit], tree: SummarySnapshot) -> list[Hit]:
+    def with_summaries(self, passages: Sequence[Hit], tree: Summaries) -> list[Hit]:
         """Return passages with summaries among them."""
-        summaries = self._summaries(tree, self._near(tree))
-        return with_summaries(passages, summaries, self.snapshot, self.k, self.where)
+        ranking = self._ranked(tree, self._near(tree))
+        return with_summaries(passages, ranking, self.snapshot, self.k, self.where)
 
     def broadened(
         self,
         passages: Sequence[Hit],
         nearest: Sequence[Hit],
-        tree: SummarySnapshot,
+        tree: Summaries,
     ) -> list[Hit]:
         """Return passages with summaries among them, if one is near enough."""
         near = self._near(tree)
         if not is_broad(nearest, near):
             return list(passages[: self.k])
-        summaries = self._summaries(tree, near)
-        return with_summaries(passages, summaries, self.snapshot, self.k, self.where)
+        ranking = self._ranked(tree, near)
+        return with_summaries(passages, ranking, self.snapshot, self.k, self.where)
 
     def with_reports(
         self,
         passages: Sequence[Hit],
         wide: Scope,
-        tree: SummarySnapshot,
+        tree: Summaries,
         graph: GraphSnapshot,
         known: Overview,
     ) -> list[Hit]:
         """Return passages with several reports before them, or among them."""
-        summaries = self._summaries(tree, self._near(tree))
+        ranking = self._ranked(tree, self._near(tree))
         if wide is Scope.ALL:
             found = known.of_all()
-            return overview(passages, found, summaries, self.snapshot, self.k, self.where)
+            return overview(passages, found, ranking, self.snapshot, self.k, self.where)
         found = known.of_topic(graph.nearest_reports(self.vector, TRIED))
-        return with_summaries(passages, summaries, self.snapshot, self.k, self.where, found)
+        return with_summaries(passages, ranking, self.snapshot, self.k, self.where, found)
 
-    def _near(self, tree: SummarySnapshot) -> list[FoundSummary]:
+    def _near(self, tree: Summaries) -> list[Scored]:
         return tree.nearest(self.vector, _depth(self.k))
 
-    def _summaries(self, tree: SummarySnapshot, near: Sequence[FoundSummary]) -> list[FoundSummary]:
-        return ranked(tree.matching(self.words, _depth(self.k)), near)
+    def _ranked(self, tree: Summaries, near: Sequence[Scored]) -> list[FoundSummary]:
+        """Return the best summaries, those found by words and by vector fused as chunks are."""
+        matching = tree.matching(self.words, _depth(self.k))
+        return tree.found(fused_scores(matching, near)[: tried(self.k)])
 
 
 def _fused(both: Callable[[int], tuple[list[Hit], list[Hit]]], limit: int) -> list[Hit]:

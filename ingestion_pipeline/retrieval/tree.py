@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, zip_longest
 
 from ingestion_pipeline.indexing import FoundReport, FoundSummary, Snapshot
 from ingestion_pipeline.model.search import Hit, HitKind
-from ingestion_pipeline.retrieval.fusion import fused
+from ingestion_pipeline.retrieval.fusion import Scored
 
 LARGEST_SHARE = 0.3
 """Of the hits; the others are chunks."""
@@ -60,7 +60,7 @@ def passage(hit: Hit) -> str:
     return hit.parent_id or hit.chunk_id
 
 
-def is_broad(chunks: Sequence[Hit], summaries: Sequence[FoundSummary]) -> bool:
+def is_broad(chunks: Sequence[Hit], summaries: Sequence[Scored]) -> bool:
     """Whether summaries are near enough to a question, by the nearest of both."""
     if not chunks or not summaries:
         return False
@@ -73,11 +73,9 @@ def _as_summary(found: FoundReport) -> FoundSummary:
     return FoundSummary(report.community_id, None, report.title, report.text, cited, found.score)
 
 
-def ranked(text: Sequence[FoundSummary], vector: Sequence[FoundSummary]) -> list[FoundSummary]:
-    """Return the summaries of both rankings, fused as those of chunks are."""
-    found = {each.summary_id: each for each in (*text, *vector)}
-    hits = fused([_bare(each) for each in text], [_bare(each) for each in vector])
-    return [replace(found[hit.chunk_id], score=hit.score) for hit in hits]
+def tried(k: int) -> int:
+    """Return how many summaries are looked at, where ``k`` hits are wanted."""
+    return max(TRIED, TRIED_PER_SUMMARY * int(LARGEST_SHARE * k))
 
 
 def with_summaries(
@@ -92,7 +90,7 @@ def with_summaries(
 
     Args:
         ranking: Passages, best first: more than ``k``, so that the chunks of a summary are ranked.
-        summaries: Best first.
+        summaries: As many of them as ``tried`` says, best first.
         snapshot: What the ranking is of. A summary is shown only if all that it cites is in there,
             so what was changed or deleted is quoted by none.
         k: How many hits are wanted.
@@ -101,10 +99,11 @@ def with_summaries(
     """
     kept = list(ranking[:k])
     most = int(LARGEST_SHARE * len(kept))
-    tried = summaries[: max(TRIED, TRIED_PER_SUMMARY * most)] if most else ()
     lower = (len(kept) + 1) // 2
     shown: list[_Offer] = []
-    for offer in _offers(reports if most else (), tried, ranking, snapshot, where):
+    for offer in _offers(
+        reports if most else (), summaries if most else (), ranking, snapshot, where
+    ):
         if len(shown) == most:
             break
         if len(kept) + len(shown) >= k:
@@ -130,8 +129,7 @@ def overview(
     reports come first, and then summaries as far as there are too few.
     """
     most = k // 2
-    reports, tried = reports[: 2 * most], summaries[:most]
-    shown = _offers(reports, tried, ranking, snapshot, where)
+    shown = _offers(reports[: 2 * most], summaries[:most], ranking, snapshot, where)
     shown.sort(key=lambda offer: offer.kind is not HitKind.REPORT)
     best = ranking[0].score if ranking else 1.0
     hits = [_shown(offer, best) for offer in shown[:most]]
@@ -202,19 +200,4 @@ def _shown(offer: _Offer, score: float) -> Hit:
         heading_path=[summary.title],
         sources=list(dict.fromkeys(source for hit in cited for source in hit.sources)),
         chunks=list(cited[:CHUNKS_BROUGHT]),
-    )
-
-
-def _bare(summary: FoundSummary) -> Hit:
-    """Return a summary as far as rankings are fused."""
-    return Hit(
-        chunk_id=summary.summary_id,
-        document_id="",
-        name="",
-        kind=HitKind.SUMMARY,
-        text="",
-        score=summary.score,
-        pages=[],
-        heading_path=[],
-        sources=[],
     )

@@ -6,6 +6,9 @@ content. Where there are questions, they and the text count half each; in the fi
 for the text, and nothing else that it says is found. Runs over several documents at once, because
 long batches sorted by length are what the model is fast on. The chunks of a long document go
 through in parts, each of which is stored before the next is embedded.
+
+What the model reads is stored with the vectors that are made of it, by text. It reads no text again
+that it has read for the document before, or for another of the same collection and the same bytes.
 """
 
 from __future__ import annotations
@@ -13,16 +16,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.control import Control
-from ingestion_pipeline.embedding import title_weighted
+from ingestion_pipeline.embedding import Texts, title_weighted
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.documents import Stage
 from ingestion_pipeline.stages.work import Step, Tools, Work
-from ingestion_pipeline.storage.parts import ROWS_IN_PART, StoredVectors
+from ingestion_pipeline.storage.parts import ROWS_IN_PART, ReadTexts, StoredVectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,22 +61,30 @@ class _Part:
 
     position: int
     """Of the document in its group."""
-    title: str
+    title: str | None
+    """None where it has no weight."""
     chunks: Sequence[Chunk]
     questions: Sequence[str]
+
+    @property
+    def texts(self) -> list[str]:
+        """All that its vectors are made of."""
+        title = [self.title] if self.title is not None else []
+        return [*(chunk.text for chunk in self.chunks), *filter(None, self.questions), *title]
 
 
 def _embed(works: Sequence[Work], tools: Tools, control: Control) -> None:
     runtime = tools.embedder.runtime  # loads it, which is no part of its speed
     began = time.perf_counter()
-    embedded = _embedded(works, tools, control)
-    for position, parts in groupby(embedded, key=itemgetter(0)):
+    for work in works:
+        work.embedded_chunks = work.embedded_tokens = 0
+    for position, parts in groupby(_embedded(works, tools, control), key=itemgetter(0)):
         work = works[position]
         work.vectors = tools.artifacts.put_vectors(
             tools.collection.name,
             work.document.document_id,
             work.fingerprints[Stage.EMBEDDED],
-            (vectors for _, vectors in parts),
+            (part for _, part in parts),
         )
     seconds = time.perf_counter() - began
     total = sum(len(work.chunks or ()) for work in works)
@@ -85,25 +96,52 @@ def _embed(works: Sequence[Work], tools: Tools, control: Control) -> None:
 
 def _embedded(
     works: Sequence[Work], tools: Tools, control: Control
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the vectors of each part with the position of its document."""
-    for parts in _together(works):
-        for part, vectors in zip(parts, _vectors(parts, tools, control), strict=True):
-            yield part.position, vectors
+) -> Iterator[tuple[int, tuple[np.ndarray, ReadTexts]]]:
+    """Yield the vectors of each part, and what they are made of, with its document's position."""
+    weight = tools.collection.config.title_weight
+    before = _before(works, tools)
+    for parts in _together(works, titled=weight > 0):
+        texts = Texts(chain.from_iterable(part.texts for part in parts), tools.embedder)
+        for result in dict.fromkeys(result for part in parts for result in before[part.position]):
+            for read in tools.artifacts.read_texts(tools.collection.name, *result):
+                texts.take(read.keys, read.vectors)
+        texts.read(tools.embedder, control)
+        for part in parts:
+            _count(part, works[part.position], texts)
+            made_of = ReadTexts(*texts.named(part.texts))
+            yield part.position, (_vectors(part, texts, weight), made_of)
 
 
-def _together(works: Sequence[Work]) -> Iterator[list[_Part]]:
+def _before(works: Sequence[Work], tools: Tools) -> list[list[tuple[str, str]]]:
+    """Return for each document what was embedded before that has texts of it: ids, fingerprints.
+
+    That is its last result, and one of another document that has the same bytes. What is done again
+    by force is read again.
+    """
+    keys = [tools.objects.key(tools.collection.name, work.version) for work in works]
+    of_bytes = tools.embedded_before(keys)
+    before: list[list[tuple[str, str]]] = []
+    for work, key in zip(works, keys, strict=True):
+        last = work.document.stages.get(Stage.EMBEDDED)
+        found = [(work.document.document_id, last)] if last else []
+        found += [of_bytes[key]] if key in of_bytes else []
+        before.append([] if work.is_forced(Stage.EMBEDDED) else found)
+    return before
+
+
+def _together(works: Sequence[Work], *, titled: bool) -> Iterator[list[_Part]]:
     """Yield the parts of documents, as many together as one part may hold or little more."""
     together: list[_Part] = []
     for position, work in enumerate(works):
         chunks: Sequence[Chunk] = work.chunks or []
         added = work.enrichment.chunks if work.enrichment else ()
+        title = _title(work) if titled else None
         # After a full part comes another, so that the last one is never full.
         for first in range(0, len(chunks) + 1, ROWS_IN_PART):
             part = slice(first, first + ROWS_IN_PART)
             questions = ["\n".join(each.questions) for each in added[part]]
             some = chunks[part]
-            together.append(_Part(position, _title(work), some, questions or [""] * len(some)))
+            together.append(_Part(position, title, some, questions or [""] * len(some)))
             if sum(len(each.chunks) for each in together) >= ROWS_IN_PART:
                 yield together
                 together = []
@@ -111,31 +149,24 @@ def _together(works: Sequence[Work]) -> Iterator[list[_Part]]:
         yield together
 
 
-def _vectors(parts: Sequence[_Part], tools: Tools, control: Control) -> Iterator[np.ndarray]:
-    """Yield the vectors of each part."""
-    weight = tools.collection.config.title_weight
-    texts = [chunk.text for part in parts for chunk in part.chunks]
-    questions = [asked for part in parts for asked in part.questions]
-    titles = [part.title for part in parts] if weight > 0 else []
-    vectors = tools.embedder.encode([*texts, *filter(None, questions), *titles], control)
-    of_titles = vectors[len(vectors) - len(titles) :]
-    of_texts = _with_questions(vectors[: len(texts)], vectors[len(texts) :], questions)
-    start = 0
-    for number, part in enumerate(parts):
-        own = of_texts[start : start + len(part.chunks)]
-        yield title_weighted(own, of_titles[number], weight) if weight > 0 else own
-        start += len(part.chunks)
+def _count(part: _Part, work: Work, texts: Texts) -> None:
+    """Count the chunks that the model has read just now."""
+    for chunk in part.chunks:
+        if texts.takes_new(chunk.text):
+            work.embedded_chunks += 1
+            work.embedded_tokens += chunk.tokens
 
 
-def _with_questions(texts: np.ndarray, asked: np.ndarray, questions: Sequence[str]) -> np.ndarray:
-    """Return the texts' vectors, in the middle between text and questions where there are any."""
-    rows = [row for row, each in enumerate(questions) if each]
-    if not rows:
-        return texts
-    mixed = texts.copy()
-    for row, vector in zip(rows, asked, strict=False):
-        mixed[row : row + 1] = title_weighted(texts[row : row + 1], vector, QUESTIONS_WEIGHT)
-    return mixed
+def _vectors(part: _Part, texts: Texts, weight: float) -> np.ndarray:
+    """Return the vectors of the chunks of a part, with their questions and the title."""
+    vectors = texts.vectors([chunk.text for chunk in part.chunks])
+    rows = [row for row, each in enumerate(part.questions) if each]
+    if rows:
+        asked = texts.vectors([part.questions[row] for row in rows])
+        vectors[rows] = title_weighted(vectors[rows], asked, QUESTIONS_WEIGHT)
+    if part.title is None:
+        return vectors
+    return title_weighted(vectors, texts.vectors([part.title]), weight)
 
 
 def _title(work: Work) -> str:

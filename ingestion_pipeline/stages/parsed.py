@@ -51,14 +51,17 @@ def run(work: Work, tools: Tools, control: Control) -> ParsedDocument:
             tools.collection.name, work.document.document_id, fingerprint, value
         ),
     )
-    work.result.media_type = parsed.media_type
-    work.result.pages = parsed.pages
-    work.result.attached = Attached(
-        tuple(_document(work.document, each, tools) for each in parsed.attachments),
-        force=work.document.force,
-    )
+    _note(work, tools, parsed, force=work.document.force)
     if work.document.confirmed != work.version and (found := doubt(parsed, work.document.name)):
         raise found
+    return parsed
+
+
+def load_known(work: Work, tools: Tools) -> ParsedDocument | None:
+    """Return the stored result, for stages that go on from it: as if it were parsed now."""
+    parsed = load(work, tools)
+    if parsed is not None:
+        _note(work, tools, parsed, force=False)
     return parsed
 
 
@@ -70,6 +73,16 @@ def load(work: Work, tools: Tools) -> ParsedDocument | None:
     )
     keys = [objects.key(name, each.sha256) for each in parsed.attachments] if parsed else []
     return parsed if all(objects.renew(name, key) for key in keys) else None
+
+
+def _note(work: Work, tools: Tools, parsed: ParsedDocument, *, force: bool) -> None:
+    """Note what is known of the document now; its attachments follow when it is published."""
+    work.result.media_type = parsed.media_type
+    work.result.pages = parsed.pages
+    work.result.attached = Attached(
+        tuple(_document(work.document, each, tools) for each in parsed.attachments),
+        force=force,
+    )
 
 
 def _parse(work: Work, tools: Tools, control: Control) -> ParsedDocument:

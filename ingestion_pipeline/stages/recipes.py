@@ -155,8 +155,17 @@ def document_fingerprint(title: str | None, chunks: Sequence[Chunk], recipe: str
     return _hash([title, own, recipe])
 
 
+def vector_recipe(config: CollectionConfig, embedder: Embedder) -> str:
+    """Return what the vectors of chunks follow from, besides the texts of these."""
+    questions = config.enrichment.questions
+    return _hash(["vectors", embedder.fingerprint, config.title_weight, questions])
+
+
 def report_recipe(embedder: Embedder, *, llm: str | None = None) -> str:
-    """Return what a report of a community follows from, besides what it is of."""
+    """Return what the text of a report follows from, besides what it is of.
+
+    Not its vector: that is made anew in each build, of those of the chunks that it cites.
+    """
     return _hash(["report", GRAPH_VERSION, llm, embedder.fingerprint if llm else None])
 
 
@@ -166,12 +175,17 @@ def graph_recipe(
     corrections: Sequence[Correction] = (),
     *,
     llm: str | None = None,
+    vectors: str | None = None,
 ) -> str:
-    """Return what the graph of a collection follows from, besides its chunks."""
-    homonyms = embedder.fingerprint if config.resolution else None
+    """Return what the graph of a collection follows from, besides its chunks.
+
+    ``vectors`` is the recipe of theirs: they tell homonyms apart, and reports are found by them.
+    """
+    vectors = vectors or embedder.fingerprint
+    homonyms = vectors if config.resolution else None
     judge = llm if config.resolve_with_llm else None
     merging = [homonyms, judge, sorted(config.entity_types), list(map(_said, corrections))]
-    reports = report_recipe(embedder, llm=llm) if config.communities else None
+    reports = [report_recipe(embedder, llm=llm), vectors] if config.communities else None
     return _hash(["graph", extraction_recipe(config, llm=llm), merging, reports])
 
 

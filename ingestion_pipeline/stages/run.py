@@ -41,12 +41,15 @@ T = TypeVar("T")
 
 CHUNKS_PER_EMBEDDING_GROUP = 512
 """Enough for long batches of texts of equal length, little enough for memory."""
+CHUNKS_BESIDE_THE_MODEL = 8192
+"""From so many on, rows and the model are not held at the same time. It is loaded again within a
+second; embedding so many takes minutes."""
 CHECK_SECONDS = 0.2
 """How often a wait looks whether the work must stop."""
 INTERRUPT_SECONDS = 0.05
 """How long parses get to notice that they are stopped, before they are stopped once more."""
 
-Announce = Callable[[Mapping[str, Attached]], AbstractSet[str]]
+Announce = Callable[[Mapping[str, Attached | None]], AbstractSet[str]]
 """Told which documents are about to be published, and what is attached to them, right before each
 attempt; returns those that may be."""
 
@@ -171,7 +174,7 @@ def _prepare(work: Work, selected: Sequence[Stage], tools: Tools, control: Contr
         Stage.PARSED,
         selected,
         run=lambda: parsed.run(work, tools, control),
-        load=lambda: parsed.load(work, tools),
+        load=lambda: parsed.load_known(work, tools),
     )
     content = work.parsed
     if content is None:
@@ -270,6 +273,8 @@ def _embed_singly(works: Sequence[Work], tools: Tools, control: Control) -> None
 
 
 def _publish(works: Sequence[Work], tools: Tools, claim: Claim, announce: Announce) -> None:
+    if sum(len(work.chunks or ()) for work in works) >= CHUNKS_BESIDE_THE_MODEL:
+        tools.embedder.rest()
     give_back()
     changed = []
     for work in works:

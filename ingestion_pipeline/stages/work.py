@@ -56,6 +56,8 @@ class Tools:
     """Whether the language model can look at pictures."""
     tags: Callable[[str], TagModel | None]
     """What a tagged collection teaches, by its name; None if it is not there."""
+    embedded_before: Callable[[Sequence[str]], Mapping[str, tuple[str, str]]]
+    """Which document has been embedded with stored bytes, and the fingerprint of that result."""
     parts: Mapping[str, Part] = field(default_factory=dict)
     """What a pipeline adds to chunks, by step: its stage *enriched* is made of these parts."""
     asked: frozenset[str] = frozenset()
@@ -113,12 +115,21 @@ class Work:
     vectors: StoredVectors | None = None
     embedded_by: str | None = None
     """What ran the model, and in which arithmetic, if its vectors were computed now."""
+    embedded_chunks: int = 0
+    """That the model read for that."""
+    embedded_tokens: int = 0
+    """In these."""
     redo: str | None = None
     """The only step that is done again by force; None means all."""
     withdrawn: bool = False
     """Whether nobody wants it any more; what was made of it is then not recorded."""
     waits_for: Stage | None = None
     """The upstream stage that must be brought up to date first, when it is not selected."""
+
+    @property
+    def chunks_read_before(self) -> int:
+        """Those of its chunks that the model did not read now, as it had done so before."""
+        return (self.result.chunks or 0) - self.embedded_chunks
 
     @property
     def version(self) -> str:

@@ -12,7 +12,8 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import groupby
+from itertools import count, groupby
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
@@ -23,8 +24,15 @@ from ingestion_pipeline.model.elements import ParsedDocument, Picture
 from ingestion_pipeline.model.enrichment import Enrichment
 from ingestion_pipeline.model.graph import DocumentGraph
 from ingestion_pipeline.storage import codecs
-from ingestion_pipeline.storage.base import ObjectStore
-from ingestion_pipeline.storage.parts import ROWS_IN_PART, Part, Parts, StoredChunks, StoredVectors
+from ingestion_pipeline.storage.base import Dated, ObjectStore
+from ingestion_pipeline.storage.parts import (
+    ROWS_IN_PART,
+    Part,
+    Parts,
+    ReadTexts,
+    StoredChunks,
+    StoredVectors,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,8 +112,8 @@ class ArtifactStore:
     ) -> StoredChunks:
         """Store the chunks of a document: full parts and a last one that is not (``parts``)."""
         key = _key(collection, document_id, Stage.CHUNKED, fingerprint)
-        stored = self._put_parts(key, parts, codecs.encode_chunks, codecs.decode_chunks)
-        return StoredChunks(stored)
+        encoded = ((part, codecs.encode_chunks(part)) for part in parts)
+        return StoredChunks(self._put_parts(key, encoded, codecs.decode_chunks))
 
     def get_enrichment(
         self, collection: CollectionName, document_id: str, fingerprint: str
@@ -138,12 +146,29 @@ class ArtifactStore:
         collection: CollectionName,
         document_id: str,
         fingerprint: str,
-        parts: Iterable[NDArray[np.float32]],
+        parts: Iterable[tuple[NDArray[np.float32], ReadTexts]],
     ) -> StoredVectors:
-        """Store the vectors of a document, of shape (n, dim), in parts as its chunks are."""
+        """Store the vectors of a document, of shape (n, dim), in parts as its chunks are.
+
+        And with those of each part what the model read for them, which others may be made of.
+        """
         key = _key(collection, document_id, Stage.EMBEDDED, fingerprint)
-        stored = self._put_parts(key, parts, codecs.encode_vectors, codecs.decode_vectors)
-        return StoredVectors(stored)
+        encoded = ((part, codecs.encode_vectors(part, read)) for part, read in parts)
+        return StoredVectors(self._put_parts(key, encoded, codecs.decode_vectors))
+
+    def read_texts(
+        self, collection: CollectionName, document_id: str, fingerprint: str
+    ) -> Iterator[ReadTexts]:
+        """Yield what the model read for the vectors of a document, a part at a time, if stored."""
+        key = _key(collection, document_id, Stage.EMBEDDED, fingerprint)
+        for number in count():
+            found = _decoded(self._store, _part_key(key, number), codecs.decode_read)
+            if found is None:
+                return
+            rows, read = found
+            yield read
+            if rows < ROWS_IN_PART:
+                return
 
     def _get_parts(self, key: str, decode: Callable[[bytes], Part]) -> Parts[Part] | None:
         """Read a result once, to know that all of it is there."""
@@ -160,18 +185,17 @@ class ArtifactStore:
     def _put_parts(
         self,
         key: str,
-        parts: Iterable[Part],
-        encode: Callable[[Part], bytes],
+        parts: Iterable[tuple[Part, bytes]],
         decode: Callable[[bytes], Part],
     ) -> Parts[Part]:
         """Store each part before the next is asked for, but the first at last: it tells of all."""
         numbered = enumerate(parts)
-        _, first = next(numbered)
+        _, (first, beginning) = next(numbered)
         rows = len(first)
-        for number, part in numbered:
-            self._store.put(_part_key(key, number), _sealed(encode(part)), durable=False)
+        for number, (part, encoded) in numbered:
+            self._store.put(_part_key(key, number), _sealed(encoded), durable=False)
             rows += len(part)
-        self._store.put(key, _sealed(encode(first)), durable=False)
+        self._store.put(key, _sealed(beginning), durable=False)
         return Parts(first, rows, partial(self._part, key, decode))
 
     def _part(self, key: str, decode: Callable[[bytes], Part], number: int) -> Part | None:
@@ -240,22 +264,33 @@ class ArtifactStore:
         self,
         collection: CollectionName,
         document_id: str,
-        keep: Collection[str],
+        keep: Collection[str] | None,
         older_than: float = 0.0,
-    ) -> int:
-        """Remove a document's results whose fingerprints are not in ``keep``; return how many.
+        answers_unused_for: float = inf,
+        *,
+        dry_run: bool = False,
+    ) -> list[Dated]:
+        """Remove a document's results whose fingerprints are not in ``keep``; return them.
 
-        Pictures go with the chunks that show them; answers of a language model, which were paid
-        for, and the graph, of which there is but one, with the document. Those made in the last
-        ``older_than`` seconds stay: a run may be about to record them.
+        Pictures go with the chunks that show them, and the graph, of which there is but one, with
+        the document; answers of a language model, which were paid for, when nobody has used them
+        for ``answers_unused_for`` seconds. Where ``keep`` is None there is no such document, and
+        everything goes. What was made in the last ``older_than`` seconds stays: a run may be about
+        to record it. In a ``dry_run`` all of it stays.
         """
-        latest = time.time() - older_than
-        dated = dict(self._store.dated(_folder(collection, document_id)))
-        wanted = self._wanted(collection, document_id, dated, keep)
-        unwanted = [key for key in dated.keys() - wanted if dated[key] <= latest]
-        for key in unwanted:
-            self._store.delete(key)
-        return len(unwanted)
+        now = time.time()
+        dated = list(self._store.dated(_folder(collection, document_id)))
+        wanted: set[str] = set()
+        if keep is not None:
+            wanted = self._wanted(collection, document_id, [each.key for each in dated], keep)
+            unused = [each for each in dated if each.modified <= now - answers_unused_for]
+            wanted -= {each.key for each in unused if _is(_ANSWER, each.key)}
+        swept = [
+            each for each in dated if each.key not in wanted and each.modified <= now - older_than
+        ]
+        for each in swept if not dry_run else ():
+            self._store.delete(each.key)
+        return swept
 
     def keys(
         self, collection: CollectionName, recorded: Mapping[str, Collection[str]]
@@ -312,7 +347,10 @@ class DocumentAnswers:
     def get(self, key: str) -> str | None:
         """Return the answer kept under a key; None if there is none, or it cannot be had."""
         try:
-            return _decoded(self._store, self._key(key), bytes.decode)
+            answer = _decoded(self._store, self._key(key), bytes.decode)
+            if answer is not None:
+                self._store.touch(self._key(key))  # it is in use
+            return answer
         except IngestError as error:
             logger.warning("an answer of the language model cannot be looked up: %s", error)
             return None

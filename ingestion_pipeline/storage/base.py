@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 
@@ -16,6 +16,15 @@ MAX_KEY_BYTES = 900
 """S3 allows 1,024 bytes; the rest is room for the prefix of the store."""
 MAX_PART_BYTES = 255
 """The longest name most file systems allow."""
+
+
+class Dated(NamedTuple):
+    """An object as a listing shows it."""
+
+    key: str
+    modified: float
+    """Unix seconds."""
+    bytes: int
 
 
 class ObjectStore(Protocol):
@@ -56,8 +65,8 @@ class ObjectStore(Protocol):
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys below the folder ``prefix``, folder by folder; "" is all."""
 
-    def dated(self, prefix: str = "") -> Iterator[tuple[str, float]]:
-        """Yield what ``keys`` does, each with when it was last modified (Unix seconds)."""
+    def dated(self, prefix: str = "") -> Iterator[Dated]:
+        """Yield what ``keys`` does, each with its age and size."""
 
 
 def checked_key(key: str) -> str:

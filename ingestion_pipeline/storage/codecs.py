@@ -22,12 +22,15 @@ from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.elements import Element, ParsedDocument
 from ingestion_pipeline.model.enrichment import ChunkEnrichment, Enrichment
 from ingestion_pipeline.model.graph import DocumentGraph
+from ingestion_pipeline.storage.parts import ReadTexts
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 _COLUMN = "vector"
+_KEY = "key"
 _AT_ONCE = 1000
 """Elements or chunks that are JSON at the same time: of a long document all would be too much."""
 
@@ -78,30 +81,54 @@ def decode_graph(data: bytes) -> DocumentGraph:
     return graph
 
 
-def encode_vectors(vectors: NDArray[np.float32]) -> bytes:
-    """Write vectors of shape (n, dim) as an Arrow IPC file: one column of fixed-size lists."""
+def encode_vectors(vectors: NDArray[np.float32], read: ReadTexts) -> bytes:
+    """Write vectors of shape (n, dim), and those of the texts they are made of.
+
+    An Arrow IPC file of two batches: the vectors as fixed-size lists, then the others by their key.
+    """
     import numpy as np
     import pyarrow as pa
 
-    _, dimension = vectors.shape
-    flat = np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1)
-    column = pa.FixedSizeListArray.from_arrays(pa.array(flat), dimension)
-    batch = pa.record_batch({_COLUMN: column})
+    def batch(keys: Sequence[bytes | None], rows: NDArray[np.float32]) -> pa.RecordBatch:
+        flat = np.ascontiguousarray(rows, dtype=np.float32).reshape(-1)
+        column = pa.FixedSizeListArray.from_arrays(pa.array(flat), vectors.shape[1])
+        return pa.record_batch({_KEY: pa.array(keys, pa.binary()), _COLUMN: column})
+
+    first = batch([None] * len(vectors), vectors)
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, batch.schema) as writer:
-        writer.write_batch(batch)
+    with pa.ipc.new_file(sink, first.schema) as writer:
+        writer.write_batch(first)
+        writer.write_batch(batch(read.keys, read.vectors))
     return bytes(sink.getvalue())
 
 
 def decode_vectors(data: bytes) -> NDArray[np.float32]:
     """Read what ``encode_vectors`` wrote: float32 of shape (n, dim), free to be written to."""
-    import numpy as np
+    return _rows(_batch(data, 0))
+
+
+def decode_read(data: bytes) -> tuple[int, ReadTexts]:
+    """Read how many vectors ``encode_vectors`` wrote, and of which texts they are made."""
+    read = _batch(data, 1)
+    return len(_batch(data, 0)), ReadTexts(read.column(_KEY).to_pylist(), _rows(read))
+
+
+def _batch(data: bytes, number: int) -> pa.RecordBatch:
     import pyarrow as pa
 
     try:
-        column = pa.ipc.open_file(data).get_batch(0).column(_COLUMN)
+        return pa.ipc.open_file(data).get_batch(number)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"not a file of vectors: {error}") from error
+
+
+def _rows(batch: pa.RecordBatch) -> NDArray[np.float32]:
+    import numpy as np
+
+    try:
+        column = batch.column(_COLUMN)
         dimension = column.type.list_size
-    except (pa.ArrowException, OSError, KeyError, AttributeError) as error:
+    except (KeyError, AttributeError) as error:
         raise ValueError(f"not a file of vectors: {error}") from error
     # Copied, because what lies on the file's bytes cannot be written to.
     return np.array(column.flatten(), dtype=np.float32).reshape(-1, dimension)

@@ -30,7 +30,8 @@ def open_store(uri: str, max_concurrent: int = 10) -> ObjectStore:
     if parts.scheme != "s3" or not parts.netloc:
         raise PermanentError(
             ErrorKind.INVALID_OPTION,
-            f"INGEST_STORAGE_URI {uri!r} is neither a folder nor s3://bucket/prefix",
+            f"{uri!r} (INGEST_STORAGE_URI, or what the command was given) is neither a folder nor "
+            "s3://bucket/prefix",
         )
     return _open_s3(parts.netloc, parts.path.strip("/"), max_concurrent)
 

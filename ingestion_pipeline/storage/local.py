@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ingestion_pipeline.errors import ErrorKind, TransientError
-from ingestion_pipeline.storage.base import checked_key, missing
+from ingestion_pipeline.storage.base import Dated, checked_key, missing
 
 UNFINISHED = ".unfinished"
 """Where files are written before they get their name; no key can lead there."""
@@ -101,15 +101,15 @@ class LocalStore:
         for path in self._files(prefix):
             yield self._key(path)
 
-    def dated(self, prefix: str = "") -> Iterator[tuple[str, float]]:
-        """Yield what ``keys`` does, each with when it was last modified (Unix seconds)."""
+    def dated(self, prefix: str = "") -> Iterator[Dated]:
+        """Yield what ``keys`` does, each with its age and size."""
         for path in self._files(prefix):
             with self._errors():
                 try:
-                    modified = path.stat().st_mtime
+                    found = path.stat()
                 except FileNotFoundError:
                     continue  # deleted meanwhile
-            yield self._key(path), modified
+            yield Dated(self._key(path), found.st_mtime, found.st_size)
 
     def _files(self, prefix: str) -> Iterator[Path]:
         top = self._path(prefix) if prefix else self._root

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Collection
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.collections import CollectionName
-from ingestion_pipeline.storage.base import ObjectStore, checked_key, missing
+from ingestion_pipeline.storage.base import Dated, ObjectStore, checked_key, missing
 
 SCHEME = "object:"
 
@@ -76,12 +76,28 @@ class SourceObjects:
             raise missing(key)
         return size
 
-    def keys(self, collection: CollectionName, older_than: float = 0.0) -> Iterator[str]:
-        """Yield the keys of a collection's objects that nobody put in ``older_than`` seconds."""
+    def sweep(
+        self,
+        collection: CollectionName,
+        used: Collection[str],
+        older_than: float = 0.0,
+        *,
+        dry_run: bool = False,
+    ) -> list[Dated]:
+        """Remove a collection's objects whose keys are not in ``used``; return them.
+
+        Those that somebody put in the last ``older_than`` seconds stay: what names them may be on
+        its way. In a ``dry_run`` all of them do.
+        """
         latest = time.time() - older_than
-        for key, modified in self._store.dated(_folder(collection)):
-            if modified <= latest:
-                yield key
+        swept: list[Dated] = []
+        # Each goes as soon as its age was seen: one that is stored again meanwhile is young.
+        for each in self._store.dated(_folder(collection)):
+            if each.key not in used and each.modified <= latest:
+                swept.append(each)
+                if not dry_run:
+                    self._store.delete(each.key)
+        return swept
 
     def delete(self, collection: CollectionName, key: str) -> None:
         """Remove a document's bytes; the caller knows that no other document has the same.

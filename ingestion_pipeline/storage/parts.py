@@ -10,9 +10,11 @@ has one part, which is at hand. Other parts are read again whenever they are wan
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
 from ingestion_pipeline.errors import ErrorKind, TransientError
+from ingestion_pipeline.memory import give_back
 from ingestion_pipeline.model.chunks import Chunk
 
 if TYPE_CHECKING:
@@ -23,6 +25,14 @@ ROWS_IN_PART = 8192
 """Some 10 MiB of chunks; as vectors of 384 floats 12 MiB."""
 
 Part = TypeVar("Part", "list[Chunk]", "NDArray[np.float32]")
+
+
+@dataclass(frozen=True)
+class ReadTexts:
+    """Texts that a model read, each by a hash of both, and their vectors, (n, dim)."""
+
+    keys: Sequence[bytes]
+    vectors: NDArray[np.float32]
 
 
 class Parts(Generic[Part]):
@@ -51,6 +61,8 @@ class Parts(Generic[Part]):
         if number == 0:
             return self.first
         if number != self._number:
+            self._number, self._part = 0, self.first  # lets go of the part before
+            give_back()
             part = self._read(number)
             if part is None:
                 raise TransientError(

@@ -17,7 +17,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
 )
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
-from ingestion_pipeline.storage.base import checked_key, missing
+from ingestion_pipeline.storage.base import Dated, checked_key, missing
 
 NOT_FOUND, FORBIDDEN = 404, 403
 
@@ -85,18 +85,18 @@ class S3Store:
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys below the folder ``prefix``."""
-        for key, _ in self.dated(prefix):
-            yield key
+        for each in self.dated(prefix):
+            yield each.key
 
-    def dated(self, prefix: str = "") -> Iterator[tuple[str, float]]:
-        """Yield what ``keys`` does, each with when it was last modified (Unix seconds)."""
+    def dated(self, prefix: str = "") -> Iterator[Dated]:
+        """Yield what ``keys`` does, each with its age and size."""
         folder = f"{self._full(prefix)}/" if prefix else self._prefix
         with self._errors(prefix):
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=folder):
                 for entry in page.get("Contents", ()):
                     key = entry["Key"].removeprefix(self._prefix)
-                    yield key, entry["LastModified"].timestamp()
+                    yield Dated(key, entry["LastModified"].timestamp(), entry["Size"])
 
     def _full(self, key: str) -> str:
         return self._prefix + checked_key(key)
@@ -118,7 +118,8 @@ class S3Store:
         if code == "NoSuchBucket":
             return PermanentError(
                 ErrorKind.INVALID_OPTION,
-                f"there is no bucket {self._bucket!r}: create it or correct INGEST_STORAGE_URI",
+                f"there is no bucket {self._bucket!r}: create it, or correct the address "
+                "(INGEST_STORAGE_URI, or what the command was given)",
             )
         if status == NOT_FOUND:
             return missing(key)

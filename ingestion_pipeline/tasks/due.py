@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
-from ingestion_pipeline.model.tasks import TaskType
+from ingestion_pipeline.model.tasks import BUILDS, TaskType
 from ingestion_pipeline.registry.builds import Changed
 from ingestion_pipeline.tasks.events import tell
 from ingestion_pipeline.tasks.planning import PlannedBuild, due, plan_builds, stale_builds
@@ -22,7 +22,15 @@ def plan_due_builds(
     busy |= services.registry.claims.live_runs().keys()
     for changed in builds.changes():
         _ask(services, changed, due(changed, busy=changed.collection.key in busy))
-    return plan_builds(builds.wanted(), running)
+    return plan_builds([each for each in builds.wanted() if each.kind in BUILDS], running)
+
+
+def plan_dry_runs(
+    services: Services, running: AbstractSet[tuple[str, TaskType]]
+) -> list[PlannedBuild]:
+    """Return the dry runs of pipelines to start; see ``dry_runs``."""
+    wanted = services.registry.builds.wanted()
+    return plan_builds([each for each in wanted if each.kind is TaskType.DATAFLOW], running)
 
 
 def ask_for_stale_builds(services: Services) -> int:

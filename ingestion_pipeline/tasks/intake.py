@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
@@ -111,6 +111,8 @@ def new_task(services: Services, message: TaskMessage, task_id: str) -> NewTask:
             return replace(task, selection=selection(task, options.only, ids))
         if isinstance(options, DataflowOptions):
             task = for_pipeline(services, task, options)
+            if options.dry_run:
+                return _dry_run(services, task, message, collection)
             if message.document_ids:
                 ids = tuple(message.document_ids)
                 return replace(task, selection=selection(task, ReindexOnly.STALE, ids))
@@ -128,6 +130,26 @@ def _build_task(task: NewTask, message: TaskMessage) -> NewTask:
         options["document_ids"] = message.document_ids
     parse_options(message.type, options)
     return replace(task, options=options)
+
+
+def _dry_run(
+    services: Services, task: NewTask, message: TaskMessage, collection: Collection
+) -> NewTask:
+    if message.source is None:
+        return tries(task, document_ids=message.document_ids or [message.document_id or ""])
+    return tries(task, document=_document(services, message, collection))
+
+
+def tries(
+    task: NewTask, *, document: NewDocument | None = None, document_ids: Sequence[str] = ()
+) -> NewTask:
+    """Have a task only try its pipeline on something; its options say what."""
+    options = dict(task.options or {})
+    if document_ids:
+        options["document_ids"] = list(document_ids)
+    if document is not None:
+        options["document"] = asdict(document)
+    return replace(task, document=None, document_id=None, options=options)
 
 
 def selection(task: NewTask, only: ReindexOnly, document_ids: tuple[str, ...] = ()) -> Selection:

@@ -182,9 +182,9 @@ class Batch:
         """Return the documents of the batch that were canceled, deleted or ran out of time."""
         return self._withdrawn
 
-    def announce(self, documents: Mapping[str, Attached]) -> AbstractSet[str]:
+    def announce(self, documents: Mapping[str, Attached | None]) -> AbstractSet[str]:
         """Announce a publication; return the documents that may be published."""
-        parents = [key for key, attached in documents.items() if attached.documents]
+        parents = [key for key, each in documents.items() if each and each.documents]
         return self._registry.publications.announce(
             self._claim.claim_id, documents.keys(), with_attachments=parents
         )

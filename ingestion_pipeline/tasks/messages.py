@@ -47,6 +47,8 @@ class DataflowOptions(BaseModel):
     """Its name, or ``standard`` for what the collection does by itself."""
     force: bool = False
     """Process documents although nothing changed."""
+    dry_run: bool = False
+    """Say what each component would give, and publish nothing; see ``tasks.dry_runs``."""
 
 
 class ReindexOptions(BaseModel):

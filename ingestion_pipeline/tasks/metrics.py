@@ -48,7 +48,8 @@ def count(services: Services, works: Sequence[Work]) -> None:
             if work.result.error is None:
                 totals[f"{'computed' if step.computed else 'reused'}:{name}"] += 1
                 if step.computed and name == Stage.EMBEDDED:
-                    totals["chunks"] += work.result.chunks or 0
+                    totals["chunks"] += work.embedded_chunks
+                    totals["chunks_read_before"] += work.chunks_read_before
     try:
         Totals(services.redis).add(totals)
     except IngestError as error:
@@ -194,7 +195,9 @@ def _of_totals(totals: dict[str, float]) -> Iterator[Metric]:
     done = by_kind.get("documents", {})
     yield _counter("documents_processed", "Documents that runs worked on.", ["result"], done)
     chunks = {(): totals.get("chunks", 0.0)}
-    yield _counter("chunks_embedded", "Chunks whose vectors were computed.", [], chunks)
+    yield _counter("chunks_embedded", "Chunks that the model has read.", [], chunks)
+    found = {(): totals.get("chunks_read_before", 0.0)}
+    yield _counter("chunks_found_embedded", "Chunks that it had read before.", [], found)
     results = {
         (stage, result): count
         for result in ("computed", "reused")

@@ -22,6 +22,7 @@ HIGH_PRIORITY = 10
 """Dagster's run queue takes higher numbers first; runs without a priority are at 0."""
 BUILD_PRIORITY = -1
 """What is built of a collection waits for documents, which somebody waits for."""
+_USUAL = {TaskType.DATAFLOW: 0}
 SECONDS_PER_STEP = 30.0
 """Waiting raises a plan's priority by one for each such time, so that nothing starves."""
 RUNS_PER_TICK = 25
@@ -87,7 +88,8 @@ def plan_builds(
 ) -> list[PlannedBuild]:
     """Return the builds to start that no run is about to start: by priority, then by age.
 
-    They give way to documents: only what a person asks for with high priority goes before those.
+    They give way to documents: only what a person asks for with high priority goes before those,
+    and what somebody tries is among them.
     """
     free = [each for each in wanted if (each.collection_key, each.kind) not in running]
     free.sort(key=lambda each: (-each.priority, -each.oldest_seconds, each.collection_key))
@@ -96,7 +98,7 @@ def plan_builds(
             each.collection_key,
             each.tenant,
             each.kind,
-            HIGH_PRIORITY if each.priority > 0 else BUILD_PRIORITY,
+            HIGH_PRIORITY if each.priority > 0 else _USUAL.get(each.kind, BUILD_PRIORITY),
         )
         for each in free[:limit]
     ]

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     from ingestion_pipeline.dataflow.way import Way
     from ingestion_pipeline.embedding import Embedder
     from ingestion_pipeline.enrichment import TagModel
+    from ingestion_pipeline.graph import Readers
     from ingestion_pipeline.indexing import CollectionIndex, TableCache
     from ingestion_pipeline.llm import ChatModel, Endpoint, Slots
     from ingestion_pipeline.model.chunks import Chunk
     from ingestion_pipeline.model.enrichment import TocEntry
     from ingestion_pipeline.parsing import ParserPool
     from ingestion_pipeline.registry.registry import Registry
-    from ingestion_pipeline.stages.graphed import GraphInputs
+    from ingestion_pipeline.stages.graph_inputs import GraphInputs
     from ingestion_pipeline.stages.mapped import MapInputs
     from ingestion_pipeline.stages.summarised import TreeInputs
     from ingestion_pipeline.stages.work import Tools
@@ -174,6 +176,13 @@ class Services:
             self.settings.parse_memory_bytes,
         )
 
+    @cached_property
+    def readers(self) -> Readers:
+        """Children that read documents for graphs."""
+        from ingestion_pipeline.graph import Readers
+
+        return Readers(self.settings.max_concurrent_chunk_builders)
+
     def embedder(self, collection: Collection) -> Embedder:
         """Return the model that the collection is searched with, loaded once per process.
 
@@ -200,6 +209,7 @@ class Services:
             fingerprint,
             self.registry.database.alone,
             self._table_cache,
+            timedelta(hours=self.settings.index_versions_hours),
         )
 
     @cached_property
@@ -225,18 +235,21 @@ class Services:
     def graph_inputs(self, collection: Collection) -> GraphInputs:
         """Return what the graph of a collection is built of now, and with."""
         from ingestion_pipeline.indexing.graphs import GraphIndex
-        from ingestion_pipeline.stages.graphed import GraphInputs
+        from ingestion_pipeline.stages.graph_inputs import GraphInputs
+        from ingestion_pipeline.stages.recipes import vector_recipe
 
-        index = self.index(collection)
+        index, embedder = self.index(collection), self.embedder(collection)
         return GraphInputs(
             snapshot=index.snapshot(),
             graphs=GraphIndex(index),
             artifacts=self.artifacts,
             collection=collection.name,
             config=collection.config.graph,
-            embedder=self.embedder(collection),
+            embedder=embedder,
             corrections=self.registry.corrections.all(collection.key),
             llm=self._model_for_builds(collection),
+            readers=self.readers,
+            vectors=vector_recipe(collection.config, embedder),
         )
 
     def map_inputs(self, collection: Collection) -> MapInputs:
@@ -409,6 +422,8 @@ class Services:
     def close(self) -> None:
         """Close what was opened; what is used again is opened again."""
         self._close_parsers()
+        if "readers" in vars(self):
+            vars(self).pop("readers").close()
         if "registry" in vars(self):
             self.registry.database.dispose()
         if "redis" in vars(self):
@@ -442,6 +457,7 @@ class Services:
                 llm=llm,
                 describes_pictures=settings.llm_vision_model is not None,
                 tags=cache(partial(self._tag_model, collection.name.tenant)),
+                embedded_before=self.registry.documents.embedded,
                 parts=way.parts,
                 asked=way.asked,
                 suffixes=way.suffixes,

@@ -27,7 +27,7 @@ from ingestion_pipeline.tasks import files
 from ingestion_pipeline.tasks.deletion import apply_deletions, finish_purges
 from ingestion_pipeline.tasks.events import tell
 from ingestion_pipeline.tasks.generations import prepare
-from ingestion_pipeline.tasks.intake import for_pipeline, selection
+from ingestion_pipeline.tasks.intake import for_pipeline, selection, tries
 from ingestion_pipeline.tasks.messages import (
     DataflowOptions,
     IngestOptions,
@@ -73,23 +73,24 @@ def submit(
     batch_id = uuid.uuid4().hex
     template = replace(_task(services, collection, type_, options), priority=priority)
     template = replace(template, batch_id=batch_id)
+    dry_run = isinstance(parsed, DataflowOptions) and parsed.dry_run
     if isinstance(parsed, DataflowOptions):
         template = for_pipeline(services, template, parsed)
     elif isinstance(parsed, IngestOptions):
         template = replace(template, force=parsed.force, parser=parsed.parser)
     task_ids: list[str] = []
     pending: list[tuple[NewTask, str | Path]] = []
-    publish = True
+    publish = not dry_run  # the registry is enough: no document waits
     for source in _walked(sources):
         task = replace(template, task_id=uuid.uuid4().hex)
         pending.append((task, source))
         task_ids.append(task.task_id)
         if len(pending) == TASKS_PER_COMMIT:
-            publish = _accept(
-                services, _with_documents(services, collection, pending), publish=publish
-            )
+            made = _with_documents(services, collection, pending, dry_run=dry_run)
+            publish = _accept(services, made, publish=publish)
             pending = []
-    _accept(services, _with_documents(services, collection, pending), publish=publish)
+    made = _with_documents(services, collection, pending, dry_run=dry_run)
+    _accept(services, made, publish=publish)
     return Submission(batch_id, tuple(task_ids))
 
 
@@ -104,14 +105,22 @@ def submit_reindex(services: Services, collection: Collection, only: ReindexOnly
 
 
 def submit_dataflow(
-    services: Services, collection: Collection, pipeline: str, document_ids: Sequence[str]
+    services: Services,
+    collection: Collection,
+    pipeline: str,
+    document_ids: Sequence[str],
+    *,
+    dry_run: bool = False,
 ) -> str:
     """Accept a task that takes known documents through a pipeline, and return its id."""
-    options: dict[str, object] = {"pipeline": pipeline}
+    options: dict[str, object] = {"pipeline": pipeline} | ({"dry_run": True} if dry_run else {})
     parsed = parse_options(TaskType.DATAFLOW, options)
     assert isinstance(parsed, DataflowOptions)  # noqa: S101 - for the type checker
     task = _task(services, collection, TaskType.DATAFLOW, options)
     task = for_pipeline(services, task, parsed)
+    if dry_run:
+        _accept(services, [tries(task, document_ids=document_ids)], publish=False)
+        return task.task_id
     chosen = selection(task, ReindexOnly.STALE, tuple(document_ids))
     _accept(services, [replace(task, selection=chosen)])
     return task.task_id
@@ -214,7 +223,11 @@ def _named(task: NewTask) -> list[str] | None:
 
 
 def _with_documents(
-    services: Services, collection: Collection, pending: Sequence[tuple[NewTask, str | Path]]
+    services: Services,
+    collection: Collection,
+    pending: Sequence[tuple[NewTask, str | Path]],
+    *,
+    dry_run: bool,
 ) -> list[NewTask]:
     """Say of each task what its document is now, or why that cannot be known."""
     ids = []
@@ -223,7 +236,8 @@ def _with_documents(
             with suppress(PermanentError):  # which will be the task's
                 ids.append(document_id(collection.key, _file_uri(source)))
     before = services.registry.documents.stamped(ids)
-    return [_with_document(services, collection, *each, before) for each in pending]
+    made = [_with_document(services, collection, *each, before) for each in pending]
+    return [tries(each, document=each.document) for each in made] if dry_run else made
 
 
 def _with_document(

@@ -101,8 +101,11 @@ class WorkReport:
     computed: Counter[str] = field(default_factory=Counter)
     reused: Counter[str] = field(default_factory=Counter)
     embedded_chunks: int = 0
-    """Of documents that were embedded now, not before."""
+    """That the model has read."""
     embedded_tokens: int = 0
+    """In these."""
+    chunks_read_before: int = 0
+    """Others of the same documents, whose texts it had read before."""
     embedding_seconds: float = 0.0
     """That took, without loading the model."""
     embedded_by: str | None = None
@@ -170,8 +173,9 @@ class WorkReport:
 
     def _add_embedded(self, work: Work) -> None:
         if work.embedded_by is not None:
-            self.embedded_chunks += work.result.chunks or 0
-            self.embedded_tokens += work.result.tokens or 0
+            self.embedded_chunks += work.embedded_chunks
+            self.embedded_tokens += work.embedded_tokens
+            self.chunks_read_before += work.chunks_read_before
             self.embedding_seconds += work.steps[Stage.EMBEDDED].seconds
             self.embedded_by = work.embedded_by
 

@@ -77,6 +77,24 @@ def test_force_does_it_all_the_same(folder: Path) -> None:
     assert [task["attempts"] for task in again.json["tasks"]] == [1, 1]
 
 
+def test_a_dry_run_shows_what_would_be_and_does_nothing(folder: Path) -> None:
+    document = folder / "rain.md"
+    assert said("collections", "create", "tried").code == 0
+
+    as_text = said("submit", str(document), "--collection", "tried", "--dry-run")
+    as_json = submit(document, "--dry-run", "--pipeline", "handbook", collection="tried")
+
+    assert as_text.code == 0, as_text
+    assert "rain.md through standard:" in as_text.out
+    assert "1 chunks would be published" in as_text.out
+    (task,), (found,) = as_json.json["tasks"], as_json.json["dry_runs"]
+    assert (task["type"], task["state"]) == ("dataflow", "succeeded")
+    assert found["components"][-1]["computed"] is None
+    assert [each["heading_path"] for each in found["chunks"]] == [["Rain"]]
+    assert said("task", task["task_id"], "--json").json["dry_runs"] == [found]
+    assert said("documents", "--collection", "tried", "--json").json == []
+
+
 def test_a_wait_that_is_too_short_says_that_the_tasks_go_on(folder: Path) -> None:
     ran = submit(folder, "--wait", "--timeout", "0", collection="hurried")
 

@@ -3,137 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from ingestion_pipeline.dataflow import Pipeline, read_pipeline
-from ingestion_pipeline.defs.build import build_defs
-from ingestion_pipeline.defs.dataflow.assets import pipeline_defs
 from ingestion_pipeline.model.documents import DocumentState
-from ingestion_pipeline.model.search import SearchMode
-from ingestion_pipeline.model.tasks import Priority, ReindexOnly, TaskState, TaskType
-from ingestion_pipeline.retrieval import search
+from ingestion_pipeline.model.tasks import ReindexOnly, TaskState, TaskType
+from ingestion_pipeline.stages import chunked
 from ingestion_pipeline.tasks.intake import receive
 from ingestion_pipeline.tasks.submission import (
-    Submission,
-    submit,
     submit_dataflow,
     submit_deletion,
     submit_reindex,
 )
-from ingestion_pipeline_tests.fakes import FakeServices
-from ingestion_pipeline_tests.pipeline.lab import Lab, opened
-
-PIPELINE = """
-type: ingestion_pipeline.components.Dataflow
-attributes:
-  name: notes
-  components:
-    - type: File
-      suffixes: [md, txt]
-    - type: Parser
-    - type: HierarchicalMerger
-      depth: 1
-    - type: Extractor
-      name: forms
-      pattern: '[A-Z]{2}-[0-9]+'
-      into: tags
-    - type: ingestion_pipeline_tests.dataflow.own.Lengths
-      inputs: [hierarchical_merger]
-      longest: 100
-    - type: Embedder
-      inputs: [hierarchical_merger]
-      title_weight: 0.1
-    - type: Indexer
-      inputs: [embedder, forms, lengths]
-"""
-OPS = ("file", "parser", "hierarchical_merger", "forms", "lengths", "embedder", "indexer")
-
-
-class Desk(Lab):
-    """A lab with one pipeline, whose file can be edited."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.file = self.folder.parent / "pipelines" / "notes.yaml"
-        self.file.parent.mkdir(parents=True)
-        self.declare(PIPELINE)
-
-    def declare(self, text: str) -> None:
-        self.file.write_text(text)
-        self.pipeline: Pipeline = read_pipeline(self.file)
-        self.services.__dict__["pipelines"] = {"notes": self.pipeline}
-        own = pipeline_defs(self.pipeline)
-        self.defs = dg.Definitions.merge(
-            build_defs(opened(self.services), pipeline_jobs=list(own.jobs or ())), own
-        )
-
-    def edit(self, before: str, after: str) -> None:
-        text = self.file.read_text()
-        assert before in text
-        self.declare(text.replace(before, after))
-
-    def through(self, *paths: Path, pipeline: str | None = "notes", **options: Any) -> Submission:
-        self.submit()
-        known = self.services.registry.collections.get("papers")
-        return submit(self.services, known, paths, Priority.NORMAL, options, pipeline)
-
-    def go(
-        self, instance: dg.DagsterInstance | None = None, **config: Any
-    ) -> dg.ExecuteInProcessResult:
-        return self.defs.resolve_job_def("notes_job").execute_in_process(
-            run_config={"ops": {"notes": {"config": config or {"waiting_only": True}}}},
-            instance=instance or self.instance,
-            partition_key="papers",
-            raise_on_error=False,
-        )
-
-    def counts(self, result: dg.ExecuteInProcessResult, which: str = "computed") -> dict[str, int]:
-        """Return for how many documents each op computed something."""
-        assert result.success
-        found = {}
-        for event in result.all_events:
-            if event.event_type is dg.DagsterEventType.STEP_OUTPUT:
-                metadata = event.step_output_data.metadata
-                name = str(event.step_key).partition(".")[2]
-                found[name] = int(metadata[f"documents_{which}"].value)
-        return found
-
-    def states(self, submission: Submission) -> list[TaskState]:
-        found = self.services.registry.tasks.states(submission.task_ids)
-        return [found[each] for each in submission.task_ids]
-
-    def found(self, question: str) -> list[Any]:
-        known = self.services.registry.collections.get("papers")
-        return search(
-            self.services.index(known), self.services.embedder(known), question, SearchMode.TEXT, 5
-        )
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
-@pytest.fixture
-def desk(services: FakeServices, instance: dg.DagsterInstance, tmp_path: Path) -> Desk:
-    return Desk(services, instance, tmp_path / "sources")
-
-
-@pytest.fixture
-def two(desk: Desk) -> tuple[Path, Path]:
-    return (
-        desk.write(
-            "rain.md",
-            "# Rain\n\nIt rained in March, see form AB-12.\n\n# April\n\nApril was dry.\n",
-        ),
-        desk.write("snow.txt", "Snow fell on the second of May.\n"),
-    )
+from ingestion_pipeline_tests.components.desk import OPS, Desk
 
 
 def computed(**changed: int) -> dict[str, int]:
@@ -395,5 +280,50 @@ def test_a_canceled_task_is_not_carried_on_by_the_next_component(
     result = desk.go()
 
     assert desk.counts(result)["indexer"] == 1
+    assert desk.states(submission) == [TaskState.CANCELED, TaskState.SUCCEEDED]
+    assert desk.indexed() == {"snow.txt": 1}
+
+
+def test_what_is_canceled_between_two_components_goes_no_further(
+    desk: Desk, two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.through(*two)
+    desk.go()
+    two[0].write_text("# Rain\n\nIt rained all year, see form ZZ-99.\n")
+    (edited,) = desk.through(two[0]).task_ids
+    chunk = chunked.run
+
+    def chunk_and_cancel(*arguments: Any) -> Any:
+        made = chunk(*arguments)
+        desk.services.registry.tasks.cancel([edited])
+        return made
+
+    monkeypatch.setattr(chunked, "run", chunk_and_cancel)
+    result = desk.go()
+
+    assert result.success
+    assert desk.counts(result)["indexer"] == 0
+    assert desk.services.registry.tasks.get(edited).state is TaskState.CANCELED
+    assert desk.documents()["rain.md"].state is DocumentState.INDEXED
+    assert desk.indexed() == {"rain.md": 2, "snow.txt": 1}
+    assert [hit.tags for hit in desk.found("form")] == [["AB-12"]]
+
+
+def test_what_is_canceled_after_a_component_is_not_taken_up_by_a_run_that_follows(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    submission = desk.through(*two)
+    job = desk.defs.resolve_job_def("notes_job")
+    job.execute_in_process(
+        run_config={"ops": {"notes": {"config": {"waiting_only": True}}}},
+        instance=desk.instance,
+        partition_key="papers",
+        op_selection=["notes.file", "notes.parser"],
+    )
+    assert desk.states(submission) == [TaskState.RUNNING, TaskState.RUNNING]
+
+    desk.services.registry.tasks.cancel(submission.task_ids[:1])
+    desk.go()
+
     assert desk.states(submission) == [TaskState.CANCELED, TaskState.SUCCEEDED]
     assert desk.indexed() == {"snow.txt": 1}

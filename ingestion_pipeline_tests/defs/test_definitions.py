@@ -59,7 +59,17 @@ BUILD_JOBS = {
 }
 """Each job that builds something of a collection, and its nodes."""
 OPERATIONS = {
-    "maintenance_job": {"maintain_collections", "tidy_dagster", "renew_builds"},
+    "maintenance_job": {
+        "purge_deleted",
+        "sweep_storage",
+        "compact_indexes",
+        "forget_tasks",
+        "tidy_dagster",
+        "sweep_models",
+        "vacuum_databases",
+        "report_failures",
+        "renew_builds",
+    },
     "purge_job": {"purge_documents"},
 }
 """Each job that makes no assets, and its ops."""
@@ -134,7 +144,7 @@ def test_the_jobs_of_the_stages_take_every_asset_and_check_in_one_process(
         job.name: job for job in repository.get_all_jobs() if not job.name.startswith("__ASSET_JOB")
     }
 
-    assert jobs.keys() == JOBS | BUILD_JOBS.keys() | OPERATIONS.keys()
+    assert jobs.keys() == {*JOBS, *BUILD_JOBS, *OPERATIONS, "dry_run_job"}
     for job in (jobs[name] for name in JOBS):
         assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(
             ASSETS
@@ -175,6 +185,16 @@ def test_a_job_of_operations_is_for_all_collections_at_once(
     assert all(node.definition.description for node in job.nodes)
 
 
+def test_a_dry_run_is_of_a_collection_and_makes_no_assets(repository: RepositoryDefinition) -> None:
+    job = repository.get_job("dry_run_job")
+
+    assert not set(job.asset_layer.executable_asset_keys)
+    assert job.partitions_def == collections_partitions
+    assert job.executor_def is beating_executor
+    assert job.tags == {QUEUE_TAG: Queue.EMBED}
+    assert job.description
+
+
 def test_a_run_of_the_stream_takes_what_waits_and_any_other_what_is_stale() -> None:
     runs = {job.name: job.config["ops"]["ingest"]["config"] for job in (ingest_job, reindex_job)}
 
@@ -201,6 +221,8 @@ def test_the_sensors_look_for_all_that_is_to_be_done_and_run_by_default(
     assert sensors.keys() == {
         "task_stream_sensor",
         "build_sensor",
+        "dry_run_sensor",
+        "reindex_sensor",
         "automation_sensor",
         "reconcile_sensor",
         "purge_sensor",
@@ -210,6 +232,8 @@ def test_the_sensors_look_for_all_that_is_to_be_done_and_run_by_default(
     assert sensors["task_stream_sensor"].job_name == "ingest_job"
     assert sensors["task_stream_sensor"].minimum_interval_seconds == 1
     assert sensors["reconcile_sensor"].minimum_interval_seconds == 3
+    assert sensors["dry_run_sensor"].job_name == "dry_run_job"
+    assert sensors["reindex_sensor"].job_name == "reindex_job"
     assert sensors["purge_sensor"].job_name == "purge_job"
     assert sensors["purge_sensor"].minimum_interval_seconds == 30
     for sensor in sensors.values():

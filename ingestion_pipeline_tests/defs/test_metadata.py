@@ -14,12 +14,14 @@ def test_a_run_says_what_ran_the_model_and_how_fast() -> None:
     report = WorkReport(
         embedded_chunks=300,
         embedded_tokens=51_000,
+        chunks_read_before=100,
         embedding_seconds=3.0,
         embedded_by="openvino bfloat16",
     )
     shown = metadata_of(report, Stage.EMBEDDED, NOTHING)
     assert shown["embedded_by"].value == "openvino bfloat16"
     assert shown["embedded_chunks"].value == 300
+    assert shown["embedding_cache_hit_rate"].value == 0.25
     assert shown["embedded_chunks_per_second"].value == 100.0
     assert shown["embedded_tokens_per_second"].value == 17_000.0
 

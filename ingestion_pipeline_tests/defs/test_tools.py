@@ -72,6 +72,7 @@ def test_dg_lists_every_definition(said: dict[str, tuple[int, str, str]]) -> Non
         "assets": sorted([*ASSETS, *KNOWLEDGE, *PIPELINES]),
         "asset_checks": sorted([*CHECKS, *TREE_CHECKS, *GRAPH_CHECKS]),
         "jobs": [
+            "dry_run_job",
             "graph_job",
             "handbook_job",
             "ingest_job",
@@ -88,8 +89,10 @@ def test_dg_lists_every_definition(said: dict[str, tuple[int, str, str]]) -> Non
             "alert_sensor",
             "automation_sensor",
             "build_sensor",
+            "dry_run_sensor",
             "purge_sensor",
             "reconcile_sensor",
+            "reindex_sensor",
             "task_stream_sensor",
         ],
     }

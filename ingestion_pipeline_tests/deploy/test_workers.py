@@ -15,7 +15,7 @@ from ingestion_pipeline.model.tasks import Task, TaskState
 from ingestion_pipeline.tasks.inspection import compare_index_with_registry
 from ingestion_pipeline.tasks.services import Services
 from ingestion_pipeline_tests.deploy.cluster import Cluster, Host, cluster
-from ingestion_pipeline_tests.fakes import FakeEmbedder
+from ingestion_pipeline_tests.fakes import fake_embedder
 from ingestion_pipeline_tests.faults.clean import CleanBuilds, Content, content
 from ingestion_pipeline_tests.faults.faults import INJECTION, Action, Faults, Point
 from ingestion_pipeline_tests.servers import BucketStore
@@ -49,7 +49,7 @@ def story(
     faults = Faults(tmp_path_factory.mktemp("faults"))
     injected = os.pathsep.join(filter(None, [str(INJECTION), os.environ.get("PYTHONPATH")]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Services, "embedder", lambda *_: FakeEmbedder())
+        patch.setattr(Services, "embedder", fake_embedder)
         clean = CleanBuilds(tmp_path_factory.mktemp("clean"))  # it knows of no servers yet
         with (
             closing(clean.services),

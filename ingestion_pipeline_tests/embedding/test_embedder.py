@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,6 +84,15 @@ def test_vectors_have_length_one_and_do_not_depend_on_their_neighbours(embedder:
     alone = np.concatenate([embedder.encode([text], NoControl()) for text in TEXTS])
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+def test_a_model_that_was_let_go_of_is_loaded_again(converted: Path) -> None:
+    embedder = Embedder(PACKAGED_MODEL, running(converted, "openvino"))
+    vectors = embedder.encode(TEXTS, NoControl())
+    model = weakref.ref(embedder._runtime)
+    embedder.rest()
+    assert model() is None
+    np.testing.assert_array_equal(embedder.encode(TEXTS, NoControl()), vectors)
 
 
 def test_no_texts_give_no_vectors(embedder: Embedder) -> None:

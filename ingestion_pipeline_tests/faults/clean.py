@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingestion_pipeline.model.collections import Collection, CollectionName
-from ingestion_pipeline.model.tasks import Backend, Priority, TaskState
+from ingestion_pipeline.model.tasks import Backend, Priority, ReindexOnly, TaskState
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.tasks.commands import answer
+from ingestion_pipeline.tasks.generations import configure
 from ingestion_pipeline.tasks.services import Services
 from ingestion_pipeline.tasks.submission import submit
 from ingestion_pipeline.tasks.work import WorkRequest, run
@@ -72,3 +73,9 @@ class CleanBuilds:
                 answer(self.services, task_id, {"password": password})
         run(self.services, known, WorkRequest("clean", Backend.IN_PROCESS))
         return content(self.services, known.key)
+
+    def change_model(self, collection: str, model: str | None) -> None:
+        """Have a collection that was built searched with another embedding model."""
+        configure(self.services, collection, {"embedding_model": model})
+        known = self.services.registry.collections.get(collection)
+        run(self.services, known, WorkRequest("clean", Backend.IN_PROCESS, only=ReindexOnly.STALE))

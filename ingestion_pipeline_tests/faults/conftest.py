@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from ingestion_pipeline.tasks.services import Services
-from ingestion_pipeline_tests.fakes import FakeEmbedder
+from ingestion_pipeline_tests.fakes import fake_embedder
 from ingestion_pipeline_tests.faults.clean import CleanBuilds
 from ingestion_pipeline_tests.faults.faults import INJECTION, Action, Faults, Point
 from ingestion_pipeline_tests.faults.lab import Case, Lab
@@ -36,7 +36,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         ) as installation,
     ):
         if MODEL == "fake":
-            patch.setattr(Services, "embedder", lambda *_: FakeEmbedder())
+            patch.setattr(Services, "embedder", fake_embedder)
         clean = CleanBuilds(tmp_path_factory.mktemp("clean"))
         with closing(clean.services):
             yield Lab(installation, faults, clean, loading_seconds=1 if MODEL == "fake" else 6)

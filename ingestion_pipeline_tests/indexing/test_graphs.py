@@ -476,6 +476,7 @@ def test_a_purge_leaves_no_trace_of_what_is_gone_in_any_graph(index: CollectionI
             nothing,
         )
     held = graph.snapshot()
+    assert held.counts().entities == 3
 
     assert purge_collection(index.uri, index.table, removed=["b"]) == 1
 

@@ -10,6 +10,7 @@ import pytest
 
 from ingestion_pipeline.defs.partitions import PARTITIONS_NAME
 from ingestion_pipeline.errors import ErrorKind, TransientError
+from ingestion_pipeline.execution.upkeep import PARTS
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.tasks import TaskState
 from ingestion_pipeline.tasks import deletion, inspection, maintenance, purge
@@ -18,9 +19,9 @@ from ingestion_pipeline.tasks.submission import submit_deletion
 from ingestion_pipeline_tests.pipeline.lab import Lab
 
 
-def run_job(lab: Lab, name: str) -> dg.ExecuteInProcessResult:
+def run_job(lab: Lab, name: str, config: dict[str, Any] | None = None) -> dg.ExecuteInProcessResult:
     job = lab.defs.resolve_job_def(name)
-    return job.execute_in_process(instance=lab.instance, raise_on_error=False)
+    return job.execute_in_process(run_config=config, instance=lab.instance, raise_on_error=False)
 
 
 def figures(result: dg.ExecuteInProcessResult, op: str) -> dict[str, Any]:
@@ -53,14 +54,34 @@ def test_the_night_maintains_every_collection_and_tells_what_it_did(
     result = run_job(lab, "maintenance_job")
 
     assert result.success
-    told = figures(result, "maintain_collections")
-    assert told["collections"] == 2
-    assert (told["documents_purged"], told["differences"], told["objects_removed"]) == (1, 0, 0)
-    assert told["index_rows"] == sum(lab.indexed().values()) + sum(lab.indexed("notes").values())
-    rows = {row.data["key"]: row.data for row in told["by_collection"]}
+    told = figures(result, "purge_deleted")
+    assert (told["collections"], told["documents_purged"], told["differences"]) == (2, 1, 0)
+    rows = {row.data["collection"]: row.data for row in told["details"]}
     assert rows["papers"]["documents_purged"] == 1
     assert rows["notes"]["documents_purged"] == 0
+    assert figures(result, "sweep_storage")["objects_removed"] == 0
+    compacted = figures(result, "compact_indexes")
+    rows_there = sum(lab.indexed().values()) + sum(lab.indexed("notes").values())
+    assert compacted["index_rows"] == rows_there
+    assert compacted["bytes"] > 0
     assert lab.indexed().keys() == {"rain.md"}
+    assert figures(result, "report_failures")["tasks_failed"] == 0
+
+
+def test_a_dry_run_says_what_each_part_would_do(
+    lab: Lab, two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "GRACE_SECONDS", -60.0)
+    lab.run()
+    delete(lab, "snow.txt")
+
+    result = run_job(lab, "maintenance_job", {"dry_run": True})
+
+    assert result.success
+    told = figures(result, "purge_deleted")
+    assert (told["documents_purged"], told["dry_run"]) == (1, True)
+    assert len(lab.services.registry.upkeep.deleted("papers", 0)) == 1
+    assert figures(run_job(lab, "maintenance_job"), "purge_deleted")["documents_purged"] == 1
 
 
 def test_one_collection_in_trouble_fails_the_run_after_the_others_are_done(
@@ -68,16 +89,16 @@ def test_one_collection_in_trouble_fails_the_run_after_the_others_are_done(
 ) -> None:
     lab.run()
     lab.services.registry.collections.ensure(CollectionName("default", "zoo"))
-    real = maintenance.maintain_collection
+    real = maintenance.sweep_collection
     done: list[str] = []
 
-    def busy(services: Any, key: str) -> maintenance.Maintained:
+    def busy(services: Any, key: str, dry_run: bool) -> maintenance.Swept:
         if key == "papers":
             raise TransientError(ErrorKind.UNAVAILABLE, "it is busy")
         done.append(key)
-        return real(services, key)
+        return real(services, key, dry_run)
 
-    monkeypatch.setattr(maintenance, "maintain_collection", busy)
+    monkeypatch.setattr(maintenance, "sweep_collection", busy)
 
     result = run_job(lab, "maintenance_job")
 
@@ -87,7 +108,8 @@ def test_one_collection_in_trouble_fails_the_run_after_the_others_are_done(
     data = failure.step_failure_data
     assert data.user_failure_data is not None
     assert data.user_failure_data.description == "papers: it is busy"
-    assert figures(result, "tidy_dagster") == {"partitions_removed": 0, "runs_deleted": 0}
+    ended = {event.node_name for event in result.all_events if event.is_step_success}
+    assert ended == {part.name for part in PARTS} - {"sweep_storage"}
 
 
 def test_the_partition_of_a_deleted_collection_goes(lab: Lab, two: tuple[Path, Path]) -> None:

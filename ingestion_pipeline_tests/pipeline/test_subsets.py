@@ -8,6 +8,7 @@ import pytest
 
 from ingestion_pipeline.model.documents import DocumentState
 from ingestion_pipeline.model.tasks import TaskState
+from ingestion_pipeline_tests.parsing.samples import zipped
 from ingestion_pipeline_tests.pipeline.lab import ASSETS, CHECKS, Lab
 
 
@@ -65,6 +66,32 @@ def test_a_stage_reads_what_its_upstream_made_before(lab: Lab, two: tuple[Path, 
         "chunk_embeddings": 2,
         "vector_index": 2,
     }
+
+
+def test_what_is_attached_stays_whatever_is_materialised(lab: Lab) -> None:
+    both: dict[str, bytes | str] = {"note.txt": "The harbour froze.", "list.txt": "Nails, tar."}
+    lab.submit(lab.write("all.zip", zipped(both)))
+    while lab.run(waiting_only=True).computed()["source_documents"]:
+        pass
+    assert lab.indexed() == {"note.txt": 1, "list.txt": 1}
+
+    for asset in ASSETS:
+        assert lab.run(asset, only="stale").success
+        assert lab.run(asset, only="all").success
+    lab.run("vector_index", force=True)
+
+    states = {name: each.state for name, each in lab.documents().items()}
+    assert states == dict.fromkeys(("all.zip", *both), DocumentState.INDEXED)
+    assert set(lab.indexed()) == set(both)
+
+
+def test_what_is_attached_is_found_after_stage_by_stage_too(lab: Lab) -> None:
+    lab.submit(lab.write("all.zip", zipped({"note.txt": "The harbour froze."})))
+
+    for asset in 2 * ASSETS:
+        assert lab.run(asset).success
+
+    assert lab.indexed()["note.txt"] == 1
 
 
 def test_checks_run_only_with_the_asset_that_they_are_about(

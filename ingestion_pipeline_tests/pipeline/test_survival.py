@@ -42,7 +42,11 @@ from ingestion_pipeline.tasks import maintenance
 from ingestion_pipeline.tasks.commands import retry
 from ingestion_pipeline.tasks.deletion import finish_purges
 from ingestion_pipeline.tasks.inspection import compare_index_with_registry
-from ingestion_pipeline.tasks.maintenance import maintain_collection
+from ingestion_pipeline.tasks.maintenance import (
+    compact_collection,
+    purge_collection,
+    sweep_collection,
+)
 from ingestion_pipeline.tasks.reconciliation import Standing, reconcile
 from ingestion_pipeline.tasks.submission import submit, submit_deletion, submit_reindex
 from ingestion_pipeline.tasks.work import WorkRequest, run
@@ -446,12 +450,13 @@ class Life(RuleBasedStateMachine):
     def _check_purge(self) -> None:
         """Maintenance takes what belongs to nobody, and nothing else."""
         live = self.services.registry.documents.find(self.collection.key)
-        maintained = maintain_collection(self.services, self.collection.key)
-        assert maintained.differences == 0
+        assert purge_collection(self.services, self.collection.key).differences == 0
+        sweep_collection(self.services, self.collection.key)
+        compact_collection(self.services, self.collection.key)
         known = {document.document_id for document in live}
         assert set(self.services.artifacts.document_ids(self.collection.name)) <= known
         used = {each.object_key for each in live if each.state is DocumentState.INDEXED}
-        assert used <= set(self.services.objects.keys(self.collection.name))
+        assert used <= set(self.services.store.keys("objects"))
 
     # Means.
 

@@ -291,6 +291,7 @@ def test_what_an_archive_drops_is_dropped_although_it_was_done_in_the_same_batch
     assert sorted(names(claim)) == [ZIP, f"{ZIP}!/inner.zip"]
 
     outer, inner = (done(each) for each in sorted(claim.documents, key=lambda each: each.name))
+    outer.attached = Attached()
     inner.attached = Attached((member("a.txt", parent=f"{ZIP}!/inner.zip"),))
     _, lost = record_only(registry, claim, outer, inner)
 
@@ -299,3 +300,14 @@ def test_what_an_archive_drops_is_dropped_although_it_was_done_in_the_same_batch
     assert find(registry, f"{ZIP}!/inner.zip").stages == {}
     assert registry.collections.data_version(KEY, Stage.INDEXED) != clean
     assert registry.collections.data_version(KEY, Stage.SOURCED).startswith("1-")
+
+
+def test_what_nobody_looked_at_stays_as_it_is(registry: Registry) -> None:
+    ingest(registry, member("a.txt"))
+    work_off(registry)
+    submit_reindex(registry, ReindexOnly.ALL)
+    claim = taken(registry, document_ids=(id_of(ZIP),))
+
+    record_only(registry, claim, *map(done, claim.documents))
+
+    assert sorted(each.name for each in registry.documents.find(KEY)) == [ZIP, f"{ZIP}!/a.txt"]

@@ -194,17 +194,6 @@ def test_threads_may_ask_while_graphs_are_published(library: CollectionIndex) ->
     assert all("t" in each[:2] for each in found)
 
 
-def test_few_collections_are_kept_in_memory(library: CollectionIndex) -> None:
-    publish(library)
-    kept = graph._Kept()
-    opened, snapshot = GraphIndex(library).snapshot(), library.snapshot()
-    for number in range(2 * graph.COLLECTIONS_KEPT):
-        other = CollectionIndex(library.uri, f"other{number}", library.fingerprint)
-        first = kept.links(other, opened, snapshot)
-        assert kept.links(other, opened, snapshot) is first
-    assert len(kept._links) == graph.COLLECTIONS_KEPT
-
-
 def test_who_asks_for_no_overview_is_shown_no_report(library: CollectionIndex) -> None:
     text = "how mills grind flour by water"
     mill = document("mill", *(f"{text} {n}" for n in range(12)))

@@ -22,6 +22,7 @@ from ingestion_pipeline.model.chunks import Chunk, Parent
 from ingestion_pipeline.model.search import Hit, HitKind, SearchMode
 from ingestion_pipeline.model.summaries import Citation, Summary, SummaryMethod
 from ingestion_pipeline.retrieval import Question, evaluate, search
+from ingestion_pipeline.retrieval.fusion import Scored
 from ingestion_pipeline.retrieval.tree import LARGEST_SHARE, is_broad, passage, with_summaries
 from ingestion_pipeline_tests.indexing.samples import DIMENSION, WordEncoder, document
 from ingestion_pipeline_tests.retrieval.samples import report
@@ -269,9 +270,9 @@ def test_no_document_is_lost_whatever_is_shown(
 
 def test_a_question_is_broad_if_a_summary_is_nearly_as_near_as_a_chunk() -> None:
     chunk = hit("c", "d", 0.6)
-    near = FoundSummary("s", "d", "title", "text", ("c",), 0.5)
+    near = Scored("s", 0.5)
     assert is_broad([chunk], [near])
-    assert not is_broad([chunk], [replace(near, score=0.4)])
+    assert not is_broad([chunk], [Scored("s", 0.4)])
     assert not is_broad([], [near])
     assert not is_broad([chunk], [])
 

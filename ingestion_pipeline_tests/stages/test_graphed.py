@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from ingestion_pipeline.control import NoControl
 from ingestion_pipeline.errors import LeaseLostError
+from ingestion_pipeline.graph import Readers
 from ingestion_pipeline.indexing import (
     CollectionIndex,
     GraphCounts,
@@ -39,8 +40,9 @@ from ingestion_pipeline.model.graph import (
 )
 from ingestion_pipeline.model.summaries import SummaryMethod
 from ingestion_pipeline.raptor import leaves_hash
-from ingestion_pipeline.stages import graphed
-from ingestion_pipeline.stages.graphed import GraphInputs, GraphReport, build
+from ingestion_pipeline.stages import graph_sources, graphed, told
+from ingestion_pipeline.stages.graph_inputs import GraphInputs
+from ingestion_pipeline.stages.graphed import GraphReport, build
 from ingestion_pipeline.storage.artifacts import ArtifactStore
 from ingestion_pipeline.storage.local import LocalStore
 from ingestion_pipeline_tests.fakes import POISON, FakeEmbedder
@@ -53,7 +55,15 @@ if TYPE_CHECKING:
     from ingestion_pipeline.indexing import Snapshot
 
 NAME = CollectionName("acme", "stories")
+READERS = Readers(2)
 DOCUMENTS = {f"d{n:02}": [passage(4 * n + m) for m in range(1 + n)] for n in range(8)}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def readers() -> Iterator[None]:
+    """Let the same processes read in all builds."""
+    with READERS:
+        yield
 
 
 class StopsAfter(NoControl):
@@ -159,6 +169,7 @@ class Collected:
             collection=NAME,
             config=self.config,
             embedder=cast("Embedder", self.embedder),
+            readers=READERS,
         )
         return replace(inputs, **changes)
 
@@ -259,6 +270,23 @@ def test_an_edited_document_alone_is_read_and_few_reports_are_written(
     assert collected.build(DOCUMENTS).extracted == 1
 
 
+def test_when_chunks_have_other_vectors_so_have_reports_though_their_texts_stay(
+    collected: Collected, tmp_path: Path
+) -> None:
+    first = collected.build(DOCUMENTS)
+    snapshot = Chunks(DOCUMENTS)
+    sources = snapshot.sources
+    snapshot.sources = lambda ids: ((*each, -vectors) for *each, vectors in sources(ids))  # type: ignore[method-assign]
+
+    again = collected.build(DOCUMENTS, snapshot=snapshot, vectors="others")
+
+    assert (again.extracted, again.reports_written) == (0, 0)
+    assert again.origin.recipe != first.origin.recipe
+    assert again.origin.leaves == first.origin.leaves
+    expected = clean(tmp_path, DOCUMENTS, snapshot=snapshot)
+    assert collected.tables.rows() == expected
+
+
 def test_another_title_is_another_document(collected: Collected) -> None:
     collected.build(DOCUMENTS)
     snapshot = Chunks(DOCUMENTS)
@@ -285,14 +313,14 @@ def test_another_title_is_another_document(collected: Collected) -> None:
     ],
 )
 def test_a_file_name_is_a_title_if_it_looks_like_one(name: str, title: str | None) -> None:
-    assert graphed._title(name) == title
+    assert graph_sources.title_of(name) == title
 
 
 @pytest.mark.parametrize("checks", [0, 1, 3, 8, 20, 40, 80, 120, 160])
 def test_a_build_that_is_stopped_at_any_check_goes_on_from_what_it_read(
     collected: Collected, tmp_path: Path, checks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graphed, "CHUNKS_AT_ONCE", 4)
+    monkeypatch.setattr(graph_sources, "CHUNKS_AT_ONCE", 4)
     with suppress(LeaseLostError):
         collected.build(DOCUMENTS, StopsAfter(checks))
     stored = len(list(ArtifactStore(LocalStore(collected.folder)).document_ids(NAME)))
@@ -402,14 +430,14 @@ def test_documents_that_are_named_are_read_and_others_only_if_that_was_done_befo
 def test_a_document_that_cannot_be_read_harms_no_other(
     collected: Collected, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = graphed.document_graphs
+    read = graph_sources.document_graphs
 
     def breaks(materials: Sequence[Any], *arguments: Any) -> Iterator[Any]:
         if any(POISON in chunk.text for each in materials for chunk in each.chunks):
             raise ValueError("the parser broke")
         return read(materials, *arguments)
 
-    monkeypatch.setattr(graphed, "document_graphs", breaks)
+    monkeypatch.setattr(graph_sources, "document_graphs", breaks)
     report = collected.build({**DOCUMENTS, "bad": [f"It is {POISON}."]})
 
     assert report.failed == {"bad": "ValueError: the parser broke"}
@@ -421,20 +449,20 @@ def test_a_document_that_cannot_be_read_harms_no_other(
 def test_progress_goes_up_to_one_and_names_what_is_done(
     collected: Collected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graphed, "TELL_SECONDS", 0.0)
-    told: list[tuple[float, str]] = []
+    monkeypatch.setattr(told, "TELL_SECONDS", 0.0)
+    heard: list[tuple[float, str]] = []
 
     report = build(
         collected.inputs(DOCUMENTS),
         NoControl(),
         lambda: None,
-        lambda fraction, message: told.append((fraction, message)),
+        lambda fraction, message: heard.append((fraction, message)),
     )
 
-    fractions = [fraction for fraction, _ in told]
+    fractions = [fraction for fraction, _ in heard]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
-    messages = [message for _, message in told]
+    messages = [message for _, message in heard]
     written = report.reports_written
     assert {"documents: 8 of 8", "merging", f"reports: {written} of {written}"} <= set(messages)
     assert list(report.seconds) == [

@@ -77,6 +77,8 @@ OPTIONS: dict[str, tuple[Any, Stage | None]] = {
     "embedding_model": ("another name of the same", None),
     "max_parallel_runs": (4, None),
     "quiet_seconds": (5.0, None),
+    "schedule": ("0 3 * * *", None),
+    "timezone": ("Asia/Tokyo", None),
     "rollback_days": (1, None),
     "automation": (True, None),
     "alerts": (AlertsConfig(failed_documents=1), None),

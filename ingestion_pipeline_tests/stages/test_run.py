@@ -233,6 +233,18 @@ def test_many_chunks_are_embedded_in_groups(bench: Bench, monkeypatch: pytest.Mo
     assert bench.visible() == {work.document.name: work.result.chunks for work in works}
 
 
+def test_the_model_is_let_go_of_before_many_chunks_are_published(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = bench.run(bench.document("a.txt"))
+    assert bench.embedder.rests == 0
+
+    monkeypatch.setattr(stages_run, "CHUNKS_BESIDE_THE_MODEL", first.result.chunks)
+    bench.run(bench.document("b.txt"))
+    assert bench.embedder.rests == 1
+    assert len(bench.visible()) == 2
+
+
 def test_an_error_that_may_pass_is_marked_as_such(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

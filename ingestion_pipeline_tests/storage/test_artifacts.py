@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -24,12 +25,14 @@ from ingestion_pipeline.model.enrichment import ChunkEnrichment, Enrichment, Toc
 from ingestion_pipeline.model.graph import DocumentGraph, ExtractionMethod
 from ingestion_pipeline.storage import ArtifactStore, ObjectStore
 from ingestion_pipeline.storage.local import UNFINISHED, LocalStore
+from ingestion_pipeline.storage.parts import ReadTexts
 
 OURS = CollectionName("acme", "handbook")
 PARSED = ParsedDocument("text/plain", (Element(ElementCategory.NARRATIVE_TEXT, "some text"),))
 CHUNKS = [Chunk("id", "document", 0, "some text", 4, 0, 9, (1,), ("A heading",))]
 GRAPH = DocumentGraph("d1", ExtractionMethod.LINGUISTIC)
 VECTORS = np.eye(3, 5, dtype=np.float32)
+READ = ReadTexts([b"one", b"other"], np.eye(2, 5, dtype=np.float32))
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def test_results_are_found_by_stage_and_fingerprint(
 ) -> None:
     artifacts.put_parsed(OURS, "d1", "f1", PARSED)
     artifacts.put_chunks(OURS, "d1", "f1", [CHUNKS])
-    artifacts.put_vectors(OURS, "d1", "f1", [VECTORS])
+    artifacts.put_vectors(OURS, "d1", "f1", [(VECTORS, READ)])
     assert artifacts.get_parsed(OURS, "d1", "f1") == PARSED
     assert list(artifacts.get_chunks(OURS, "d1", "f1") or ()) == CHUNKS
     vectors = artifacts.get_vectors(OURS, "d1", "f1")
@@ -53,6 +56,14 @@ def test_results_are_found_by_stage_and_fingerprint(
         "artifacts/acme/handbook/8b/d1/embedded-f1",
         "artifacts/acme/handbook/8b/d1/parsed-f1",
     ]
+
+
+def test_what_vectors_are_made_of_is_stored_with_them(artifacts: ArtifactStore) -> None:
+    artifacts.put_vectors(OURS, "d1", "f1", [(VECTORS, READ)])
+    (found,) = artifacts.read_texts(OURS, "d1", "f1")
+    assert found.keys == READ.keys
+    assert found.vectors.tobytes() == READ.vectors.tobytes()
+    assert list(artifacts.read_texts(OURS, "d1", "f2")) == []
 
 
 def test_what_was_never_stored_is_absent(artifacts: ArtifactStore) -> None:
@@ -73,7 +84,7 @@ def test_of_a_document_there_is_one_graph_that_of_its_last_fingerprint(
     artifacts.put_graph(OURS, "d1", "f2", newer)
     assert artifacts.get_graph(OURS, "d1", "f1") is None
     assert artifacts.get_graph(OURS, "d1", "f2") == newer
-    assert artifacts.sweep_document(OURS, "d1", keep=()) == 0
+    assert artifacts.sweep_document(OURS, "d1", keep=()) == []
     assert artifacts.get_graph(OURS, "d1", "f2") == newer
     assert len(list(store.keys())) == artifacts.delete_document(OURS, "d1") == 1
     assert artifacts.get_graph(OURS, "d1", "f2") is None
@@ -95,7 +106,7 @@ def test_a_damaged_result_is_absent_with_a_warning(
 ) -> None:
     artifacts.put_parsed(OURS, "d1", "f1", PARSED)
     artifacts.put_chunks(OURS, "d1", "f1", [CHUNKS])
-    artifacts.put_vectors(OURS, "d1", "f1", [VECTORS])
+    artifacts.put_vectors(OURS, "d1", "f1", [(VECTORS, READ)])
     for key in list(store.keys()):
         data = store.get(key)
         middle = len(data) // 2
@@ -128,7 +139,7 @@ def test_deleting_a_document_removes_all_versions_and_leaves_its_neighbours(
     for fingerprint in ("f1", "f2"):
         for document_id in ("d1", "d", "d1.x", "D1"):
             artifacts.put_chunks(OURS, document_id, fingerprint, [CHUNKS])
-            artifacts.put_vectors(OURS, document_id, fingerprint, [VECTORS])
+            artifacts.put_vectors(OURS, document_id, fingerprint, [(VECTORS, READ)])
     artifacts.put_chunks(CollectionName("rival", "handbook"), "d1", "f1", [CHUNKS])
     assert artifacts.delete_document(OURS, "d1") == 4
     assert artifacts.delete_document(OURS, "d1") == 0
@@ -139,11 +150,14 @@ def test_deleting_a_document_removes_all_versions_and_leaves_its_neighbours(
 
 def test_sweeping_a_document_keeps_the_results_that_are_named(artifacts: ArtifactStore) -> None:
     artifacts.put_chunks(OURS, "d1", "old", [CHUNKS])
-    artifacts.put_vectors(OURS, "d1", "old", [VECTORS])
+    artifacts.put_vectors(OURS, "d1", "old", [(VECTORS, READ)])
     artifacts.put_chunks(OURS, "d1", "new", [CHUNKS])
     artifacts.put_chunks(OURS, "d2", "old", [CHUNKS])
-    assert artifacts.sweep_document(OURS, "d1", keep={"new"}, older_than=3600) == 0
-    assert artifacts.sweep_document(OURS, "d1", keep={"new"}) == 2
+    assert artifacts.sweep_document(OURS, "d1", keep={"new"}, older_than=3600) == []
+    would_go = artifacts.sweep_document(OURS, "d1", keep={"new"}, dry_run=True)
+    assert artifacts.get_chunks(OURS, "d1", "old") is not None
+    assert artifacts.sweep_document(OURS, "d1", keep={"new"}) == would_go
+    assert len(would_go) == 2
     assert artifacts.get_chunks(OURS, "d1", "old") is None
     assert list(artifacts.get_chunks(OURS, "d1", "new") or ()) == CHUNKS
     assert list(artifacts.get_chunks(OURS, "d2", "old") or ()) == CHUNKS
@@ -156,7 +170,7 @@ def test_every_document_of_which_something_is_stored_is_listed_once(ids: set[str
         artifacts = ArtifactStore(LocalStore(Path(folder)))
         for document_id in ids:
             artifacts.put_chunks(OURS, document_id, "f1", [CHUNKS])
-            artifacts.put_vectors(OURS, document_id, "f1", [VECTORS])
+            artifacts.put_vectors(OURS, document_id, "f1", [(VECTORS, READ)])
         assert sorted(artifacts.document_ids(OURS)) == sorted(ids)
         for document_id in ids:
             assert artifacts.delete_document(OURS, document_id) == 2
@@ -194,9 +208,9 @@ def test_pictures_stay_as_long_as_chunks_that_are_kept_show_them(artifacts: Arti
     artifacts.put_chunks(OURS, "d1", "f1", [SHOWING])
     artifacts.put_chunks(OURS, "d1", "f2", [CHUNKS])
 
-    assert artifacts.sweep_document(OURS, "d1", {"f1"}) == 1
+    assert len(artifacts.sweep_document(OURS, "d1", {"f1"})) == 1
     assert artifacts.get_picture(OURS, "d1", "c0ffee") == PICTURE.data
-    assert artifacts.sweep_document(OURS, "d1", {"f2"}) == 2
+    assert len(artifacts.sweep_document(OURS, "d1", {"f2"})) == 2
     assert artifacts.get_picture(OURS, "d1", "c0ffee") is None
 
 
@@ -219,3 +233,29 @@ def test_answers_outlive_sweeps_and_go_with_their_document(artifacts: ArtifactSt
     assert artifacts.answers(OURS, "d2").get("k1") is None
     artifacts.delete_document(OURS, "d1")
     assert answers.get("k1") is None
+
+
+def test_answers_go_when_nobody_has_used_them_for_long(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(LocalStore(tmp_path))
+    answers = artifacts.answers(OURS, "d1")
+    for key in ("used", "unused"):
+        answers.put(key, "paid for")
+    for path in tmp_path.rglob("answer-*"):
+        os.utime(path, (0, 0))
+    answers.get("used")
+
+    swept = artifacts.sweep_document(OURS, "d1", (), answers_unused_for=60)
+
+    assert [each.key.rpartition("/")[2] for each in swept] == ["answer-unused"]
+    assert answers.get("used") == "paid for"
+    assert answers.get("unused") is None
+
+
+def test_of_a_document_that_nobody_knows_everything_goes(artifacts: ArtifactStore) -> None:
+    artifacts.answers(OURS, "d1").put("k1", "paid for")
+    artifacts.put_graph(OURS, "d1", "f1", GRAPH)
+    artifacts.put_chunks(OURS, "d1", "f1", [CHUNKS])
+
+    assert artifacts.sweep_document(OURS, "d1", None, older_than=60) == []
+    assert len(artifacts.sweep_document(OURS, "d1", None)) == 3
+    assert list(artifacts.document_ids(OURS)) == []

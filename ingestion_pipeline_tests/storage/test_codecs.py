@@ -20,7 +20,9 @@ from ingestion_pipeline.model.graph import (
 )
 from ingestion_pipeline.model.summaries import Citation
 from ingestion_pipeline.storage import codecs
+from ingestion_pipeline.storage.parts import ReadTexts
 
+NOTHING_READ = ReadTexts([], np.empty((0, 1), np.float32))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 ELEMENTS = st.builds(
     Element,
@@ -102,22 +104,35 @@ def test_odd_text_comes_back_equal_and_canonical() -> None:
 @pytest.mark.parametrize("shape", [(0, 384), (1, 1), (1, 384), (257, 384)])
 def test_vectors_come_back_bit_by_bit(shape: tuple[int, int]) -> None:
     vectors = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    again = codecs.decode_vectors(codecs.encode_vectors(vectors))
+    again = codecs.decode_vectors(codecs.encode_vectors(vectors, NOTHING_READ))
     assert again.dtype == np.float32
     assert again.shape == shape
     assert again.tobytes() == vectors.tobytes()
     again[:] = 0  # may be written to
 
 
+def test_vectors_come_with_those_of_the_texts_they_are_made_of() -> None:
+    read = ReadTexts([b"a", b"b", b"c"], np.eye(3, 4, dtype=np.float32))
+    rows, again = codecs.decode_read(codecs.encode_vectors(np.ones((2, 4), np.float32), read))
+    assert (rows, again.keys) == (2, read.keys)
+    assert again.vectors.tobytes() == read.vectors.tobytes()
+
+
 def test_vectors_of_any_layout_and_float_become_float32_rows() -> None:
     vectors = np.arange(12, dtype=np.float64).reshape(3, 4).T[::2]
-    again = codecs.decode_vectors(codecs.encode_vectors(vectors))
+    again = codecs.decode_vectors(codecs.encode_vectors(vectors, NOTHING_READ))
     assert np.array_equal(again, vectors.astype(np.float32))
 
 
 @pytest.mark.parametrize(
     "decode",
-    [codecs.decode_parsed, codecs.decode_chunks, codecs.decode_vectors, codecs.decode_graph],
+    [
+        codecs.decode_parsed,
+        codecs.decode_chunks,
+        codecs.decode_vectors,
+        codecs.decode_read,
+        codecs.decode_graph,
+    ],
 )
 @pytest.mark.parametrize(
     "data",
@@ -127,7 +142,7 @@ def test_vectors_of_any_layout_and_float_become_float32_rows() -> None:
         zlib.compress(b"{}"),
         zlib.compress(b"\xff"),
         zlib.compress(b'[{"chunk_id": 1}]'),
-        codecs.encode_vectors(np.zeros((3, 4), np.float32))[:-20],
+        codecs.encode_vectors(np.zeros((3, 4), np.float32), NOTHING_READ)[:-20],
         codecs.encode_chunks([])[:-1],
     ],
 )

@@ -108,11 +108,17 @@ def test_a_uri_that_names_no_object_is_refused(uri: str) -> None:
     assert caught.value.kind is ErrorKind.INVALID_OPTION
 
 
-def test_the_keys_of_a_collection_are_its_own(store: ObjectStore) -> None:
+def test_a_sweep_removes_what_is_not_used_and_leaves_other_collections(store: ObjectStore) -> None:
     objects = SourceObjects(store)
-    keys = {objects.put(OURS, data)[0] for data in (b"one", b"two")}
-    objects.put(CollectionName("acme", "handbook2"), b"one")
-    assert set(objects.keys(OURS)) == keys
+    unused, used = (objects.put(OURS, data)[0] for data in (b"one", b"two"))
+    other, _ = objects.put(CollectionName("acme", "handbook2"), b"one")
+
+    would_go = objects.sweep(OURS, {used}, dry_run=True)
+    assert [(each.key, each.bytes) for each in would_go] == [(unused, 3)]
+    assert sorted(store.keys("objects")) == sorted([unused, used, other])
+
+    assert objects.sweep(OURS, {used}) == would_go
+    assert sorted(store.keys("objects")) == sorted([used, other])
 
 
 def test_what_was_put_again_counts_as_young(tmp_path: Path) -> None:
@@ -122,5 +128,5 @@ def test_what_was_put_again_counts_as_young(tmp_path: Path) -> None:
     for key in (old, again):
         os.utime(tmp_path / key, (0, 0))
     objects.put(OURS, b"again")
-    assert list(objects.keys(OURS, older_than=60)) == [old]
-    assert sorted(objects.keys(OURS)) == sorted([old, again])
+    assert [each.key for each in objects.sweep(OURS, (), older_than=60)] == [old]
+    assert [each.key for each in objects.sweep(OURS, ())] == [again]

@@ -12,7 +12,7 @@ from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.storage.artifacts import ArtifactStore
 from ingestion_pipeline.storage.local import LocalStore
-from ingestion_pipeline.storage.parts import ROWS_IN_PART
+from ingestion_pipeline.storage.parts import ROWS_IN_PART, ReadTexts
 
 OURS = CollectionName("acme", "handbook")
 COUNT = 2 * ROWS_IN_PART + 5
@@ -39,8 +39,23 @@ def store(tmp_path: Path) -> LocalStore:
 def artifacts(store: LocalStore) -> ArtifactStore:
     artifacts = ArtifactStore(store)
     artifacts.put_chunks(OURS, "d1", "f1", (CHUNKS[i : i + ROWS_IN_PART] for i in STARTS))
-    artifacts.put_vectors(OURS, "d1", "f1", (VECTORS[i : i + ROWS_IN_PART] for i in STARTS))
+    artifacts.put_vectors(
+        OURS, "d1", "f1", ((VECTORS[i : i + ROWS_IN_PART], _read(i)) for i in STARTS)
+    )
     return artifacts
+
+
+def _read(start: int) -> ReadTexts:
+    return ReadTexts([b"%d" % start], VECTORS[start : start + 1])
+
+
+def test_what_the_vectors_of_each_part_are_made_of_is_found(artifacts: ArtifactStore) -> None:
+    found = list(artifacts.read_texts(OURS, "d1", "f1"))
+    assert [read.keys for read in found] == [_read(start).keys for start in STARTS]
+    assert all(
+        np.array_equal(read.vectors, _read(start).vectors)
+        for read, start in zip(found, STARTS, strict=True)
+    )
 
 
 @pytest.mark.parametrize("rows", SLICES, ids=str)
@@ -100,7 +115,7 @@ def test_nothing_of_an_unfinished_result_is_found(store: LocalStore) -> None:
 
 def test_all_parts_go_with_their_result(artifacts: ArtifactStore, store: LocalStore) -> None:
     artifacts.put_chunks(OURS, "d1", "new", [CHUNKS[:1]])
-    assert artifacts.sweep_document(OURS, "d1", keep={"f1", "new"}) == 0
-    assert artifacts.sweep_document(OURS, "d1", keep={"new"}) == 6
+    assert artifacts.sweep_document(OURS, "d1", keep={"f1", "new"}) == []
+    assert len(artifacts.sweep_document(OURS, "d1", keep={"new"})) == 6
     assert artifacts.delete_document(OURS, "d1") == 1
     assert list(store.keys()) == []

@@ -138,22 +138,24 @@ def test_concurrent_writers_of_one_key_leave_one_whole_object(store: ObjectStore
     assert store.get("key") in contents
 
 
-def test_keys_are_listed_with_the_time_they_were_last_written(store: ObjectStore) -> None:
+def test_keys_are_listed_with_their_sizes_and_when_they_were_last_written(
+    store: ObjectStore,
+) -> None:
     began = time.time()
     store.put("a/1", b"")
-    store.put("b/2", b"")
-    dated = dict(store.dated())
-    assert sorted(dated) == ["a/1", "b/2"]
-    assert all(began - 2 < modified < time.time() + 2 for modified in dated.values())
-    assert [key for key, _ in store.dated("a")] == ["a/1"]
+    store.put("b/2", b"data")
+    dated = {each.key: each for each in store.dated()}
+    assert {key: each.bytes for key, each in dated.items()} == {"a/1": 0, "b/2": 4}
+    assert all(began - 2 < each.modified < time.time() + 2 for each in dated.values())
+    assert [each.key for each in store.dated("a")] == ["a/1"]
 
 
 def test_touching_makes_an_object_young_and_keeps_its_bytes(store: ObjectStore) -> None:
     store.put("key", b"data")
-    ((_, written),) = store.dated()
+    ((_, written, _),) = store.dated()
     time.sleep(0.02)
     assert store.touch("key")
-    ((_, touched),) = store.dated()
+    ((_, touched, _),) = store.dated()
     assert touched >= written
     assert store.get("key") == b"data"
 

@@ -25,6 +25,7 @@ from ingestion_pipeline.tasks.deletion import apply_deletions
 from ingestion_pipeline.tasks.following import follow, plan, sweep
 from ingestion_pipeline.tasks.work import WorkRequest, run
 from ingestion_pipeline_tests.fakes import FakeServices
+from ingestion_pipeline_tests.parsing.samples import zipped
 
 DOCS = CollectionName("default", "docs")
 
@@ -259,6 +260,22 @@ def test_an_edited_file_is_indexed_again_and_a_new_one_too(filled: Inbox) -> Non
     filled.work()
 
     assert filled.visible() == 11
+
+
+def test_an_archive_that_was_merely_touched_keeps_its_members(inbox: Inbox) -> None:
+    archive = inbox.path / "all.zip"
+    archive.write_bytes(zipped({"a.txt": "Words of one.", "b.txt": "Words of another."}))
+    inbox._settle(archive)
+    inbox.look()
+    inbox.work()
+    assert inbox.visible() == 2
+
+    os.utime(archive, (time.time() - 30,) * 2)
+    assert inbox.look().wanted == 1
+    inbox.work()
+
+    assert set(inbox.names().values()) == {DocumentState.INDEXED}
+    assert inbox.visible() == 2
 
 
 def test_a_file_that_vanished_takes_its_document_along(filled: Inbox) -> None:

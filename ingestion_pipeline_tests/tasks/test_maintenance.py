@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,16 +16,19 @@ from ingestion_pipeline.model.documents import STAGES, Document, Stage
 from ingestion_pipeline.model.tasks import Backend, Priority
 from ingestion_pipeline.registry.claims import Wanted
 from ingestion_pipeline.registry.schema import claims, document_versions, documents
-from ingestion_pipeline.tasks import inspection, maintenance
+from ingestion_pipeline.tasks import inspection
 from ingestion_pipeline.tasks.doubts import settle_doubts
 from ingestion_pipeline.tasks.inspection import compare_index_with_registry
 from ingestion_pipeline.tasks.maintenance import (
     BYTES_GRACE_SECONDS,
     GRACE_SECONDS,
-    Maintained,
-    maintain,
-    maintain_collection,
+    Purged,
+    compact_collection,
+    purge_collection,
+    report_of_each,
+    sweep_collection,
 )
+from ingestion_pipeline.tasks.services import ANSWERS_OF_BUILDS, Services
 from ingestion_pipeline.tasks.submission import submit, submit_deletion
 from ingestion_pipeline.tasks.work import WorkRequest, run
 from ingestion_pipeline_tests.fakes import FakeServices
@@ -38,6 +41,18 @@ CANARY = "zqxcanaryvv"
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "SETTLE_SECONDS", 0)
+
+
+@dataclass(frozen=True)
+class Maintained:
+    """What all parts together did."""
+
+    documents_purged: int = 0
+    differences: int = 0
+    artifacts_removed: int = 0
+    versions_forgotten: int = 0
+    objects_removed: int = 0
+    index_rows: int = 0
 
 
 class Desk:
@@ -77,8 +92,27 @@ class Desk:
                 changes = {column.name: column - seconds}
                 connection.execute(sa.update(column.table).values(changes))
 
-    def maintain(self) -> Maintained:
-        return maintain_collection(self.services, self.collection.key)
+    def keep_versions(self, hours: float) -> None:
+        changes = {"index_versions_hours": hours}
+        self.services.settings = self.services.settings.model_copy(update=changes)
+
+    def contents(self) -> dict[str, int | None]:
+        store = self.services.store
+        return {key: store.size(key) for key in list(store.keys())}
+
+    def maintain(self, *, dry_run: bool = False) -> Maintained:
+        key = self.collection.key
+        purged = purge_collection(self.services, key, dry_run)
+        swept = sweep_collection(self.services, key, dry_run)
+        compacted = compact_collection(self.services, key, dry_run)
+        return Maintained(
+            purged.documents_purged,
+            purged.differences,
+            swept.artifacts_removed,
+            swept.versions_forgotten,
+            swept.objects_removed,
+            compacted.index_rows,
+        )
 
     def traces(self) -> list[Path]:
         """The files of stores and index that hold the canary."""
@@ -95,7 +129,8 @@ class Desk:
         return {each.document_id for each in self.index.snapshot().document_versions()}
 
     def objects(self) -> set[str]:
-        return set(self.services.objects.keys(self.collection.name))
+        name = self.collection.name
+        return set(self.services.store.keys(f"objects/{name.tenant}/{name.name}"))
 
 
 @pytest.fixture
@@ -210,7 +245,7 @@ def test_other_collections_and_tenants_keep_everything(desk: Desk) -> None:
     desk.maintain()
 
     for name in others:
-        assert len(list(services.objects.keys(name))) == 1
+        assert len(services.objects.sweep(name, (), dry_run=True)) == 1
         assert list(services.artifacts.document_ids(name)) == ["unknown"]
 
 
@@ -263,13 +298,12 @@ def test_doing_it_again_finds_nothing_to_do(desk: Desk) -> None:
         artifacts_removed=0,
         versions_forgotten=0,
         objects_removed=0,
-        index_bytes=second.index_bytes,
     )
     assert compare_index_with_registry(desk.services, "docs").differences == ()
 
 
 @pytest.mark.parametrize(
-    "part", ["artifacts.sweep_document", "objects.delete", "upkeep.object_keys"]
+    "part", ["artifacts.sweep_document", "objects.sweep", "upkeep.object_keys"]
 )
 def test_what_was_interrupted_is_done_the_next_time(
     desk: Desk, part: str, monkeypatch: pytest.MonkeyPatch
@@ -300,44 +334,35 @@ def test_what_was_interrupted_is_done_the_next_time(
     ]
 
 
-def test_a_collection_that_cannot_be_maintained_keeps_no_other_back(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_collection_that_cannot_be_maintained_keeps_no_other_back(desk: Desk) -> None:
     for name in ("a", "b", "c"):
         desk.services.registry.collections.ensure(CollectionName("default", name))
     errors = {"a": TransientError(ErrorKind.UNAVAILABLE, "it is busy"), "b": ValueError(CANARY)}
 
-    def one(_: FakeServices, key: str) -> Maintained:
+    def one(_: Services, key: str, dry_run: bool) -> Purged:
         if key in errors:
             raise errors[key]
-        return Maintained(key)
+        return Purged(documents_purged=2, differences=1)
 
-    monkeypatch.setattr(maintenance, "maintain_collection", one)
+    report = report_of_each(desk.services, one, False)
 
-    assert [(each.key, each.problem) for each in maintain(desk.services)] == [
-        ("a", "it is busy"),
-        ("b", "unexpected: ValueError"),
-        ("c", None),
-        ("docs", None),
-    ]
+    assert report.problems == ["a: it is busy", "b: unexpected: ValueError"]
+    assert [row["collection"] for row in report.rows] == ["c", "docs"]
+    assert report.figures == {"collections": 2, "documents_purged": 4, "differences": 2}
 
 
 def test_a_collection_in_which_nothing_was_indexed_is_maintained_too(desk: Desk) -> None:
-    assert desk.maintain() == Maintained("docs")
+    assert desk.maintain() == Maintained()
 
 
 def test_an_unknown_collection_is_an_error(services: FakeServices) -> None:
     with pytest.raises(PermanentError) as caught:
-        maintain_collection(services, "nowhere")
+        compact_collection(services, "nowhere")
     assert caught.value.kind is ErrorKind.NOT_FOUND
 
 
-def test_old_versions_of_the_table_go_after_their_time(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from ingestion_pipeline.indexing import maintenance as upkeep
-
-    monkeypatch.setattr(upkeep, "KEEP_VERSIONS", upkeep.timedelta(milliseconds=1))
+def test_old_versions_of_the_table_go_after_the_time_that_is_set(desk: Desk) -> None:
+    desk.keep_versions(hours=1e-6)
     for number in range(3):
         desk.submit("a.txt", f"Words {number} {CANARY}.")
         desk.run()
@@ -351,3 +376,63 @@ def test_old_versions_of_the_table_go_after_their_time(
     table = desk.index._open()
     assert table is not None
     assert len(table.list_versions()) <= 2
+
+
+def test_a_dry_run_says_what_would_go_and_removes_nothing(desk: Desk) -> None:
+    for text in ("First words.", "Second words."):
+        desk.submit("a.txt", text)
+        desk.run()
+    desk.submit("b.txt", "Other words.")
+    desk.run()
+    desk.delete("b.txt")
+    desk.later()
+    before = desk.contents()
+
+    would = desk.maintain(dry_run=True)
+
+    assert desk.contents() == before
+    assert len(desk.services.registry.upkeep.deleted("docs", 0)) == 1
+    assert (would.documents_purged, would.versions_forgotten) == (1, 1)
+    assert would.artifacts_removed > 0
+    done = desk.maintain()
+    assert (done.documents_purged, done.versions_forgotten) == (1, 1)
+
+
+def test_answers_about_earlier_bytes_go_when_nobody_has_used_them_for_long(desk: Desk) -> None:
+    services, name = desk.services, desk.collection.name
+    history = services.settings.history_days * 86_400
+    desk.submit("a.txt", "First words.")
+    desk.submit("b.txt", "Other words.")
+    desk.run()
+    ids = {each: desk.document(f"{each}.txt").document_id for each in ("a", "b")}
+    for document_id in (*ids.values(), ANSWERS_OF_BUILDS):
+        services.artifacts.answers(name, document_id).put("key", "paid for")
+    desk.later(history + 60)
+    desk.submit("a.txt", "Second words.")
+    desk.run()
+
+    desk.maintain()
+
+    kept = {
+        each: services.artifacts.answers(name, document_id).get("key")
+        for each, document_id in (*ids.items(), ("builds", ANSWERS_OF_BUILDS))
+    }
+    assert kept == {"a": None, "b": "paid for", "builds": None}
+
+
+def test_tables_beside_the_searched_one_are_compacted_too(desk: Desk) -> None:
+    desk.keep_versions(hours=1e-6)
+    desk.submit("a.txt", "Words.")
+    desk.run()
+    services = desk.services
+    services.registry.collections.configure("docs", {"embedding_model": "other"})
+    desk.submit("b.txt", "More words.")
+    desk.run()
+    before = desk.index.stored()
+    time.sleep(0.01)
+
+    done = compact_collection(services, "docs")
+
+    assert before.tables == 2
+    assert done.versions_before == before.versions
+    assert done.versions < before.versions

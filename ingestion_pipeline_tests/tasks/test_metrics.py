@@ -55,6 +55,7 @@ def test_what_there_is_waits_and_was_done_is_told(
     assert said["ingestion_documents_processed_total", ("done",)] == 1
     assert said["ingestion_documents_processed_total", ("failed",)] == 1
     assert said["ingestion_chunks_embedded_total", ()] == 1
+    assert said["ingestion_chunks_found_embedded_total", ()] == 0
     for stage in STAGES:
         assert said["ingestion_stage_seconds_total", (stage,)] > 0
     assert said["ingestion_stage_results_total", ("computed", "embedded")] == 1

@@ -9,6 +9,7 @@ from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.indexing import CollectionIndex
 from ingestion_pipeline.model.collections import CollectionName
 from ingestion_pipeline.model.documents import Stage
+from ingestion_pipeline.storage.parts import ReadTexts
 from ingestion_pipeline.tasks.purge import purge_documents
 from ingestion_pipeline_tests.fakes import FakeServices
 from ingestion_pipeline_tests.indexing.samples import document
@@ -30,7 +31,10 @@ def store(services: FakeServices, indexes: list[CollectionIndex], document_id: s
         text = f"{CANARY.decode()} text of {document_id}, {version}"
         keys.append(services.objects.put(DOCS, text.encode())[0])
         services.artifacts.put(DOCS, document_id, Stage.PARSED, version, text.encode())
-        services.artifacts.put_vectors(DOCS, document_id, version, [np.eye(2, dtype=np.float32)])
+        vectors = np.eye(2, dtype=np.float32)
+        services.artifacts.put_vectors(
+            DOCS, document_id, version, [(vectors, ReadTexts([CANARY, b"other"], vectors))]
+        )
         for index in indexes:
             index.publish([document(document_id, text, version=version)])
     return keys
@@ -61,7 +65,7 @@ def test_other_documents_and_collections_keep_theirs(
     other, _ = services.objects.put(CollectionName("acme", "docs"), b"other")
     purge_documents(services, DOCS, {"gone": gone})
     purge_documents(services, DOCS, {"gone": gone})
-    assert set(services.objects.keys(DOCS)) == set(kept)
+    assert set(services.store.keys(f"objects/{DOCS.tenant}/{DOCS.name}")) == set(kept)
     assert list(services.artifacts.document_ids(DOCS)) == ["kept"]
     assert services.store.exists(other)
     for index in indexes:

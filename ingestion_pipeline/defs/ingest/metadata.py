@@ -79,11 +79,15 @@ def _of_others(_report: WorkReport) -> dict[str, dg.MetadataValue]:
 def _of_embedded(report: WorkReport) -> dict[str, dg.MetadataValue]:
     """Return what is told of embedding alone: what ran the model, and how fast it was."""
     seconds = report.embedding_seconds
+    chunks = report.embedded_chunks + report.chunks_read_before
     if report.embedded_by is None or not seconds:
         return {}
     return {
         "embedded_by": dg.MetadataValue.text(report.embedded_by),
         "embedded_chunks": dg.MetadataValue.int(report.embedded_chunks),
+        "embedding_cache_hit_rate": dg.MetadataValue.float(
+            round(report.chunks_read_before / max(1, chunks), 4)
+        ),
         "embedded_chunks_per_second": dg.MetadataValue.float(
             round(report.embedded_chunks / seconds, 1)
         ),

@@ -127,7 +127,7 @@ def _fake_model(embedder: Any) -> Any:
                         time.sleep(SECONDS_PER_BATCH)
                 return super().encode(texts, control)
 
-        return Slow()
+        return Slow(collection.searched_model or self.configured_model(collection))
 
     return fake if os.environ.get("FAULTS_MODEL") == "fake" else embedder
 
