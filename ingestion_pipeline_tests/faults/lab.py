@@ -23,9 +23,9 @@ from ingestion_pipeline.tasks.process import is_gone
 from ingestion_pipeline_tests.faults.clean import CleanBuilds, Content, Rows, content
 from ingestion_pipeline_tests.faults.faults import Faults
 from ingestion_pipeline_tests.system.installation import Installation, eventually
+from ingestion_pipeline_tests.texts import logbook
 
-TEXT = "The harbour master wrote down wind, tide and every ship that passed the outer buoy. "
-LONG_CHARACTERS = 1_000_000
+LONG_SENTENCES = 11_000
 """So many take 20 s and more to embed on one core, with the real model as with the other."""
 SETTLED_SECONDS = 90
 """After its tasks ended a run still tidies up, and a message whose acknowledgement died with Redis
@@ -129,7 +129,7 @@ class Lab:
     def write(self, name: str, documents: int = 2) -> tuple[Path, ...]:
         """Write the documents of a case, each of a few chunks."""
         return tuple(
-            self.installation.write(f"{name}-{n}.txt", f"{name} {n}. {TEXT * 40}")
+            self.installation.write(f"{name}-{n}.txt", f"{name} {n}. {logbook(40)}")
             for n in range(documents)
         )
 
@@ -318,7 +318,7 @@ class Lab:
 
 def long_text() -> str:
     """Return a text whose embedding takes long."""
-    return f"A long watch. {TEXT * (LONG_CHARACTERS // len(TEXT))}"
+    return f"A long watch. {logbook(LONG_SENTENCES)}"
 
 
 def _end(tasks: Sequence[Task]) -> float:

@@ -17,11 +17,11 @@ from ingestion_pipeline.model.tasks import Backend, Task, TaskState
 from ingestion_pipeline_tests.pipeline.lab import ASSETS
 from ingestion_pipeline_tests.system.installation import Installation, eventually
 from ingestion_pipeline_tests.system.processes import listening
+from ingestion_pipeline_tests.texts import logbook
 
 pytestmark = [pytest.mark.xdist_group("system"), pytest.mark.timeout(300)]
 
 Status = dg.DagsterRunStatus
-LINE = "The harbour master wrote down wind, tide and every ship that passed the outer buoy. "
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def test_a_backfill_brings_up_to_date_what_is_stale_and_nothing_else(
 
 def test_a_run_that_is_killed_while_it_embeds_is_made_good(running: Installation) -> None:
     running.collection("killed")
-    paths = [running.write(f"log-{n}.txt", f"{n}. {LINE * 400}") for n in range(4)]
+    paths = [running.write(f"log-{n}.txt", f"{n}. {logbook(400)}") for n in range(4)]
     batch = running.client.launch_tasks(paths, collection="killed")
     assert eventually(lambda: _chunked(running, batch.task_ids), 60), running.told(*batch.task_ids)
     (run_id,) = running.services.registry.claims.live_runs()["killed"]
@@ -151,7 +151,7 @@ def test_a_run_that_is_killed_while_it_embeds_is_made_good(running: Installation
 
 def test_when_everything_is_killed_at_once_the_next_one_goes_on(running: Installation) -> None:
     running.collection("restarted")
-    paths = [running.write(f"ship-{n}.txt", f"{n}. {LINE * 200}") for n in range(3)]
+    paths = [running.write(f"ship-{n}.txt", f"{n}. {logbook(200)}") for n in range(3)]
     batch = running.client.launch_tasks(paths, collection="restarted")
     leases = running.services.registry.claims.live_runs
     assert eventually(lambda: "restarted" in leases(), 60), running.told(*batch.task_ids)

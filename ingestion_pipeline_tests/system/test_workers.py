@@ -24,12 +24,12 @@ from ingestion_pipeline_tests.system.installation import (
     installed,
 )
 from ingestion_pipeline_tests.system.processes import parent
+from ingestion_pipeline_tests.texts import logbook
 
 pytestmark = [pytest.mark.xdist_group("system"), pytest.mark.timeout(300)]
 
 Status = dg.DagsterRunStatus
-LINE = "The harbour master wrote down wind, tide and every ship that passed the outer buoy. "
-LINES = 400
+SENTENCES = 400
 """So many take a few seconds to embed, one chunk after the other."""
 RECOVERED_SECONDS = 30
 CANCELED_SECONDS = 2
@@ -138,7 +138,7 @@ def _submitted(installation: Installation, collection: str) -> Sequence[str]:
     """Submit documents that take long, and return their tasks."""
     installation.collection(collection)
     paths = [
-        installation.write(f"{collection}-{n}.txt", f"{collection} {n}. {LINE * LINES}")
+        installation.write(f"{collection}-{n}.txt", f"{collection} {n}. {logbook(SENTENCES)}")
         for n in range(2)
     ]
     return installation.client.launch_tasks(paths, collection=collection).task_ids
