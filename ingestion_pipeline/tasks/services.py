@@ -82,7 +82,8 @@ class Services:
         """Open nothing yet.
 
         ``s3_client`` makes the clients that ``s3:`` sources are read with. With ``stay_warm``
-        parser children wait for the next run, as in a process that carries out many.
+        children that parse, or read for graphs, wait for the next run, as in a process that
+        carries out many.
         """
         self.settings = settings
         self._s3_client = s3_client
@@ -248,7 +249,7 @@ class Services:
             embedder=embedder,
             corrections=self.registry.corrections.all(collection.key),
             llm=self._model_for_builds(collection),
-            readers=self.readers,
+            readers=self.readers if self._stay_warm else None,
             vectors=vector_recipe(collection.config, embedder),
         )
 
