@@ -20,7 +20,7 @@ from ingestion_pipeline.parsing import ParserPool
 from ingestion_pipeline_tests.parsing.further_samples import ALL_FORMATS
 from ingestion_pipeline_tests.parsing.samples import zipped
 
-SECONDS = 60
+SECONDS = 30
 """For all formats together."""
 HANG_SECONDS = 20
 MEMORY_BYTES = 1024**3
