@@ -6,6 +6,7 @@ here: any key or command of ours.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,9 @@ from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 
 MAX_BLOCK_SECONDS = 30.0
 """Longest time one command may wait on the server for something to arrive."""
+AWAY_SECONDS = 15.0
+"""How long a Redis that did not answer is left alone: each attempt waits a third of a second, and
+a run without services would make several for each batch."""
 
 
 def connect(url: str) -> redis.Redis:
@@ -88,6 +92,24 @@ def redis_errors(client: redis.Redis) -> Iterator[None]:
             ErrorKind.UNAVAILABLE,
             f"Redis at {_address(client)} accepts no writes: look at its disk, memory and role",
         ) from error
+
+
+class Absence:
+    """Remembers for a while that Redis is away; for what may be lost, and is not worth a wait."""
+
+    def __init__(self) -> None:
+        self._until = float("-inf")
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Raise the block's TransientError, and for a while one instead of entering the block."""
+        if time.monotonic() < self._until:
+            raise TransientError(ErrorKind.UNAVAILABLE, "Redis did not answer a moment ago")
+        try:
+            yield
+        except TransientError:
+            self._until = time.monotonic() + AWAY_SECONDS
+            raise
 
 
 def _cannot_write(error: redis.ResponseError) -> bool:

@@ -6,7 +6,6 @@ Belongs here: appending and replaying. Does not belong here: deciding what is wo
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,19 +13,15 @@ from typing import Any
 
 import redis
 
-from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
+from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.documents import Stage
 from ingestion_pipeline.model.tasks import TaskState
-from ingestion_pipeline.streams.connection import MAX_BLOCK_SECONDS, redis_errors
+from ingestion_pipeline.streams.connection import MAX_BLOCK_SECONDS, Absence, redis_errors
 
 EVENT_LIMIT = 1000
 KEEP_FINAL_SECONDS = 12 * 3600
 KEEP_UNFINISHED_SECONDS = 7 * 24 * 3600
 """Longer than a task takes or waits for input; frees the events of tasks that were lost."""
-
-AWAY_SECONDS = 5.0
-"""How long a Redis that did not answer is left alone: each attempt waits a third of a second, and
-a run without services would make three for each batch."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +43,9 @@ class EventStreams:
     Every method raises TransientError of kind ``unavailable`` when Redis does not answer.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, absence: Absence | None = None) -> None:
         self._client = client
-        self._away_until = float("-inf")
+        self._absence = absence or Absence()
 
     def append_many(self, events: Iterable[TaskEvent]) -> None:
         """Append events in the order given, in one round trip.
@@ -58,17 +53,12 @@ class EventStreams:
         About the last 1,000 of a task are kept, until 12 h after it ended. While Redis is away,
         it is not waited for again and again.
         """
-        if time.monotonic() < self._away_until:
-            raise TransientError(ErrorKind.UNAVAILABLE, "Redis did not answer a moment ago")
-        try:
-            self._append(events)
-        except TransientError:
-            self._away_until = time.monotonic() + AWAY_SECONDS
-            raise
-
-    def _append(self, events: Iterable[TaskEvent]) -> None:
         keep: dict[str, int] = {}
-        with redis_errors(self._client), self._client.pipeline(transaction=False) as pipe:
+        with (
+            self._absence.noted(),
+            redis_errors(self._client),
+            self._client.pipeline(transaction=False) as pipe,
+        ):
             for event in events:
                 key = _key(event.task_id)
                 pipe.xadd(key, _fields(event), maxlen=EVENT_LIMIT, approximate=True)

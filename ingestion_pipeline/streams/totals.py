@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 
-from ingestion_pipeline.streams.connection import redis_errors
+from ingestion_pipeline.streams.connection import Absence, redis_errors
 
 TOTALS = "ingest:totals"
 
@@ -19,12 +19,17 @@ TOTALS = "ingest:totals"
 class Totals:
     """Named sums. Every method raises TransientError when Redis does not answer."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, absence: Absence | None = None) -> None:
         self._client = client
+        self._absence = absence or Absence()
 
     def add(self, amounts: Mapping[str, float]) -> None:
-        """Add to some of them, at once."""
-        with redis_errors(self._client), self._client.pipeline(transaction=True) as pipe:
+        """Add to some of them, at once; a Redis that is away is not waited for again and again."""
+        with (
+            self._absence.noted(),
+            redis_errors(self._client),
+            self._client.pipeline(transaction=True) as pipe,
+        ):
             for name, amount in amounts.items():
                 pipe.hincrbyfloat(TOTALS, name, amount)
             pipe.execute()

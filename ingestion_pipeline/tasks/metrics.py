@@ -20,7 +20,6 @@ from ingestion_pipeline.model.documents import STAGES, Stage
 from ingestion_pipeline.registry.figures import figures
 from ingestion_pipeline.stages.work import Work
 from ingestion_pipeline.streams.heartbeats import Heartbeat
-from ingestion_pipeline.streams.totals import Totals
 from ingestion_pipeline.tasks.services import Services
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def count(services: Services, works: Sequence[Work]) -> None:
                     totals["chunks"] += work.embedded_chunks
                     totals["chunks_read_before"] += work.chunks_read_before
     try:
-        Totals(services.redis).add(totals)
+        services.totals.add(totals)
     except IngestError as error:
         logger.info("a batch was not counted: %s", error)
 
@@ -154,7 +153,7 @@ class _Collector:
         yield _gauge("stream_oldest_seconds", "Age of the oldest of these.", [], age)
         yield _gauge("dead_letters", "Messages that could not be read.", [], {(): stream.dead})
         yield from _of_workers(self._services.heartbeats.all())
-        yield from _of_totals(Totals(self._services.redis).all())
+        yield from _of_totals(self._services.totals.all())
 
 
 def _largest(

@@ -42,9 +42,11 @@ if TYPE_CHECKING:
     from ingestion_pipeline.storage.base import ObjectStore
     from ingestion_pipeline.storage.objects import SourceObjects
     from ingestion_pipeline.storage.sources import SourcePolicy
+    from ingestion_pipeline.streams.connection import Absence
     from ingestion_pipeline.streams.events import EventStreams
     from ingestion_pipeline.streams.heartbeats import Heartbeats
     from ingestion_pipeline.streams.tasks import TaskStreams
+    from ingestion_pipeline.streams.totals import Totals
     from ingestion_pipeline.tasks.sealing import Sealer
 
 
@@ -115,7 +117,20 @@ class Services:
         """The event streams."""
         from ingestion_pipeline.streams.events import EventStreams
 
-        return EventStreams(self.redis)
+        return EventStreams(self.redis, self._absence)
+
+    @cached_property
+    def totals(self) -> Totals:
+        """What all processes have done so far."""
+        from ingestion_pipeline.streams.totals import Totals
+
+        return Totals(self.redis, self._absence)
+
+    @cached_property
+    def _absence(self) -> Absence:
+        from ingestion_pipeline.streams.connection import Absence
+
+        return Absence()
 
     @cached_property
     def heartbeats(self) -> Heartbeats:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ import redis
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 from ingestion_pipeline.model.tasks import Priority, TaskState
+from ingestion_pipeline.streams import connection
 from ingestion_pipeline.streams.connection import connect, redis_errors
 from ingestion_pipeline.streams.embedded import EmbeddedRedis
 from ingestion_pipeline.streams.events import EventStreams, TaskEvent
 from ingestion_pipeline.streams.tasks import Entry, TaskStreams
+from ingestion_pipeline.streams.totals import Totals
 
 ENTRY = Entry("ingest:tasks:high", "1-1", {"message": "{}"})
 EVENT = TaskEvent("t", TaskState.RUNNING, 0.5, "half")
@@ -42,6 +45,8 @@ def test_a_url_that_is_not_of_redis_is_refused(url: str) -> None:
         lambda client: TaskStreams(client, "c").status(),
         lambda client: EventStreams(client).append_many([EVENT]),
         lambda client: EventStreams(client).read("t"),
+        lambda client: Totals(client).add({"chunks": 1}),
+        lambda client: Totals(client).all(),
     ],
 )
 def test_every_operation_says_within_seconds_that_redis_is_away(
@@ -56,6 +61,26 @@ def test_every_operation_says_within_seconds_that_redis_is_away(
     assert caught.value.kind is ErrorKind.UNAVAILABLE
     assert "secret" not in str(caught.value)
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        lambda client: partial(EventStreams(client).append_many, [EVENT]),
+        lambda client: partial(Totals(client).add, {"chunks": 1}),
+    ],
+)
+def test_what_may_be_lost_waits_for_a_server_that_is_away_only_now_and_then(
+    told: Callable[[redis.Redis], Callable[[], object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect("redis://127.0.0.1:1/0") as client:
+        for seconds, reason in ((60.0, "a moment ago"), (0.0, "start it with")):
+            monkeypatch.setattr(connection, "AWAY_SECONDS", seconds)
+            tell = told(client)
+            with pytest.raises(TransientError, match="start it with"):
+                tell()
+            with pytest.raises(TransientError, match=reason):
+                tell()
 
 
 def test_a_missing_socket_is_named(folder: Path) -> None:
