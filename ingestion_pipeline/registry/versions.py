@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -89,22 +90,12 @@ def embedded_versions(
 
     And the fingerprint of that result.
     """
-    query = (
-        sa.select(
-            document_versions.c.object_key,
-            document_stages.c.document_id,
-            document_stages.c.fingerprint,
-        )
-        .join(
-            document_stages,
-            (document_stages.c.document_id == document_versions.c.document_id)
-            & (document_stages.c.version == document_versions.c.sha256),
-        )
-        .where(
-            document_stages.c.stage == Stage.EMBEDDED,
-            document_versions.c.object_key.in_(object_keys),
-        )
-    )
+    query = _versions_at(
+        Stage.EMBEDDED,
+        document_versions.c.object_key,
+        document_stages.c.document_id,
+        document_stages.c.fingerprint,
+    ).where(document_versions.c.object_key.in_(object_keys))
     return {key: (document_id, of) for key, document_id, of in connection.execute(query)}
 
 
@@ -113,20 +104,25 @@ def published_versions(
 ) -> dict[str, Version]:
     """Return the version of each document that was recorded as published."""
     rows = connection.execute(
-        sa.select(
+        _versions_at(
+            Stage.INDEXED,
             document_versions.c.document_id,
             document_versions.c.sha256,
             document_versions.c.object_key,
             document_versions.c.bytes,
-        )
-        .join(
-            document_stages,
-            (document_stages.c.document_id == document_versions.c.document_id)
-            & (document_stages.c.version == document_versions.c.sha256),
-        )
-        .where(
-            document_stages.c.stage == Stage.INDEXED,
-            document_versions.c.document_id.in_(document_ids),
-        )
+        ).where(document_versions.c.document_id.in_(document_ids))
     )
     return {row.document_id: Version(row.sha256, row.object_key, row.bytes) for row in rows}
+
+
+def _versions_at(stage: Stage, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """Select of the versions that a stage was recorded for."""
+    recorded = (document_stages.c.document_id == document_versions.c.document_id) & (
+        document_stages.c.version == document_versions.c.sha256
+    )
+    return (
+        sa.select(*columns)
+        .select_from(document_versions)
+        .join(document_stages, recorded)
+        .where(document_stages.c.stage == stage)
+    )

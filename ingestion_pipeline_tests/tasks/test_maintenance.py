@@ -279,7 +279,8 @@ def test_rows_of_a_document_that_the_registry_forgot_are_purged(desk: Desk) -> N
     assert list(desk.services.registry.publications.doubtful_collections()) == []
 
 
-def test_doing_it_again_finds_nothing_to_do(desk: Desk) -> None:
+def leave_work(desk: Desk) -> None:
+    """Leave a version that was replaced and a document that was deleted, long ago."""
     for text in ("First words.", "Second words."):
         desk.submit("a.txt", text)
         desk.run()
@@ -287,6 +288,10 @@ def test_doing_it_again_finds_nothing_to_do(desk: Desk) -> None:
     desk.run()
     desk.delete("b.txt")
     desk.later()
+
+
+def test_doing_it_again_finds_nothing_to_do(desk: Desk) -> None:
+    leave_work(desk)
     first = desk.maintain()
     assert first.documents_purged == first.versions_forgotten == 1
 
@@ -308,13 +313,7 @@ def test_doing_it_again_finds_nothing_to_do(desk: Desk) -> None:
 def test_what_was_interrupted_is_done_the_next_time(
     desk: Desk, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for text in ("First words.", "Second words."):
-        desk.submit("a.txt", text)
-        desk.run()
-    desk.submit("b.txt", "Other words.")
-    desk.run()
-    desk.delete("b.txt")
-    desk.later()
+    leave_work(desk)
     owner, _, name = part.rpartition(".")
     target = getattr(desk.services.registry if owner == "upkeep" else desk.services, owner)
 
@@ -379,13 +378,7 @@ def test_old_versions_of_the_table_go_after_the_time_that_is_set(desk: Desk) -> 
 
 
 def test_a_dry_run_says_what_would_go_and_removes_nothing(desk: Desk) -> None:
-    for text in ("First words.", "Second words."):
-        desk.submit("a.txt", text)
-        desk.run()
-    desk.submit("b.txt", "Other words.")
-    desk.run()
-    desk.delete("b.txt")
-    desk.later()
+    leave_work(desk)
     before = desk.contents()
 
     would = desk.maintain(dry_run=True)
