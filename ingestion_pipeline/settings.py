@@ -153,8 +153,8 @@ class Settings(BaseSettings):
     timezone: str = "UTC"
     """Of the nightly reindex (02:00 there)."""
 
-    doc_bulk_size: Annotated[int, Field(ge=1)] = 64
-    """Most documents in one batch, so in one index commit."""
+    doc_bulk_size: Annotated[int, Field(ge=1)] = 256
+    """Most documents in one batch, so in one index commit; fewer where they take long."""
     doc_bulk_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
     """Most source bytes in one batch (a batch holds at least one document)."""
     embedding_batch_tokens: Annotated[int, Field(ge=1)] = 2048

@@ -21,7 +21,18 @@ PACKAGE = Path(ingestion_pipeline.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [
-    {"settings", "model", "errors", "logs", "control", "children", "languages", "memory", "pages"},
+    {
+        "settings",
+        "model",
+        "errors",
+        "logs",
+        "control",
+        "children",
+        "languages",
+        "memory",
+        "pages",
+        "side_by_side",
+    },
     {"registry", "streams", "storage", "llm"},
     {"clustering", "summarising"},
     {"parsing", "chunking", "enrichment", "embedding", "indexing", "raptor", "graph"},

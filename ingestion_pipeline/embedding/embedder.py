@@ -7,7 +7,8 @@ are (``models``), what runs it (``runtimes``), what is done with the vectors (``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -18,18 +19,17 @@ from typing import TYPE_CHECKING
 from ingestion_pipeline.control import Control
 from ingestion_pipeline.embedding import models, runtimes
 from ingestion_pipeline.embedding.tokenizer import Tokenizer, without_surrogates
+from ingestion_pipeline.embedding.torch_runtime import FEW_TEXTS
 from ingestion_pipeline.embedding.turns import turn
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.settings import EmbeddingPrecision, EmbeddingRuntime
+from ingestion_pipeline.side_by_side import in_order
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 _MODELS_IN_MEMORY = 2
-_FEW_TEXTS = 2
-"""Up to so many texts run on one thread (measured for a question: 3 ms, against 3 to 11 ms on two
-threads of a busy machine)."""
 _OWN_FOLDER = Path("~/.cache/ingestion_pipeline")
 
 
@@ -123,30 +123,49 @@ class Embedder:
         """Return one vector of length 1 per text, shaped (texts, dimension), in float32.
 
         Texts of similar length share a batch, so that little is padded. What a text holds beyond
-        ``max_tokens`` is not read. Threads take turns, batch by batch; the model uses all cores.
+        ``max_tokens`` is not read. Threads that encode at the same time share the cores.
         """
         import numpy as np
 
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         ids = self.tokenizer.ids(texts, self.max_tokens)
-        for batch in _batches([len(own) for own in ids], self._running.batch_tokens):
-            control.check()
-            runtime = self._runtime
-            with self._lock, self._turn(len(batch)):
-                vectors[batch] = runtime.encode(
-                    [without_surrogates(texts[index]) for index in batch],
-                    [ids[index] for index in batch],
-                    few=len(batch) <= _FEW_TEXTS,
-                )
+        batches = list(_batches([len(own) for own in ids], self._running.batch_tokens))
+
+        def read(batch: list[int]) -> None:
+            some = [without_surrogates(texts[index]) for index in batch]
+            vectors[batch] = self._read(some, [ids[index] for index in batch])
+
+        if len(batches) > 1:
+            self._read_all(batches, read, control)
+        else:
+            for batch in batches:
+                control.check()
+                read(batch)
         # Not in the model's own precision, in which lengths would be off by some thousandths.
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         np.divide(vectors, lengths, out=vectors, where=lengths > 0)
         return vectors
 
-    def _turn(self, texts: int) -> AbstractContextManager[None]:
-        """Wait for our turn at all cores; few texts take one, and wait for nobody."""
+    def _read_all(
+        self, batches: Sequence[list[int]], read: Callable[[list[int]], None], control: Control
+    ) -> None:
+        """Read batches, as many at the same time as is best."""
+        at_once = self._runtime.batches_at_once
+        with ThreadPoolExecutor(at_once, thread_name_prefix="embed") as pool:
+            # One more waits, so that nobody who has read one waits for us.
+            for _ in in_order(pool, read, _checked(batches, control), at_once + 1):
+                pass
+
+    def _read(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+        runtime = self._runtime
+        with self._turn(runtime, len(texts)):
+            return runtime.encode(texts, ids)
+
+    def _turn(self, runtime: runtimes.Runtime, texts: int) -> AbstractContextManager[None]:
+        """Wait for our turn at all cores, where they are needed together."""
         folder = self._running.folder
-        return turn(folder / "turn") if folder and texts > _FEW_TEXTS else nullcontext()
+        takes_all = runtime.batches_at_once == 1 and texts > FEW_TEXTS
+        return turn(folder / "turn") if folder and takes_all else nullcontext()
 
     @property
     def _runtime(self) -> runtimes.Runtime:
@@ -162,6 +181,12 @@ class Embedder:
             running.precision,
             running.converted or running.folder or _OWN_FOLDER.expanduser(),
         )
+
+
+def _checked(batches: Iterable[list[int]], control: Control) -> Iterator[list[int]]:
+    for batch in batches:
+        control.check()
+        yield batch
 
 
 def _batches(lengths: Sequence[int], most_tokens: int) -> Iterator[list[int]]:

@@ -6,10 +6,12 @@ making one (``conversion``), when to use one (``runtimes``).
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from queue import SimpleQueue
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,8 @@ _REPORTER = "openvino.tools.ovc"
 _STEP = 16
 """Batches are as wide as a multiple of this: what the library prepares for one width serves many
 lengths, which saves more than the padding costs."""
+_MOST_AT_ONCE = 8
+"""Batches, each of which needs some 50 MiB."""
 _HINTS = {EmbeddingPrecision.FLOAT32: "f32", EmbeddingPrecision.BFLOAT16: "bf16"}
 
 
@@ -36,30 +40,34 @@ def openvino() -> ModuleType:
 
 
 class Graph:
-    """A converted model, compiled for this processor; to be used by one thread at a time."""
+    """A converted model, compiled for this processor; may be shared by threads.
+
+    It runs as many batches side by side as there are cores, each on one: they wait for each other
+    nowhere, while the cores of a batch that has several wait for the last one after each layer
+    (0.88 of the tokens a second, measured on two cores).
+    """
 
     def __init__(
-        self,
-        file: Path,
-        precision: EmbeddingPrecision,
-        pad_id: int,
-        max_tokens: int,
-        threads: int | None = None,
+        self, file: Path, precision: EmbeddingPrecision, pad_id: int, max_tokens: int
     ) -> None:
-        """Compile it, to use all cores or so many ``threads``, for texts of ``max_tokens`` at most.
+        """Compile it, for texts of ``max_tokens`` at most.
 
         Raises:
             RuntimeError: if the file is not what it should be.
         """
+        cores = _cores()
+        self.batches_at_once = min(cores, _MOST_AT_ONCE)
         options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "PERFORMANCE_HINT": "LATENCY",  # one batch at a time
+            "INFERENCE_NUM_THREADS": cores,
+            "NUM_STREAMS": self.batches_at_once,
         }
-        if threads is not None:
-            options["INFERENCE_NUM_THREADS"] = threads
         self._pad_id = pad_id
         self._max_tokens = max_tokens
-        self._request = openvino().Core().compile_model(file, "CPU", options).create_infer_request()
+        compiled = openvino().Core().compile_model(file, "CPU", options)
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(self.batches_at_once):
+            self._idle.put(compiled.create_infer_request())
 
     def encode(self, ids: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
         """Return one vector for each text, of whatever length, given its tokens."""
@@ -72,8 +80,11 @@ class Graph:
         for row, own in enumerate(ids):
             tokens[row, : len(own)] = own
             mask[row, : len(own)] = 1
-        outputs = self._request.infer({0: tokens, 1: mask})
-        return np.array(outputs[0], dtype=np.float32)
+        request = self._idle.get()
+        try:
+            return np.array(request.infer({0: tokens, 1: mask})[0], dtype=np.float32)
+        finally:
+            self._idle.put(request)
 
     def answers(self, examples: Sequence[Mapping[str, Any]]) -> bool:
         """Whether examples (``ids``, ``vector`` of length 1) get the vectors they should."""
@@ -83,3 +94,10 @@ class Graph:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         expected = np.array([example["vector"] for example in examples], dtype=np.float32)
         return bool(((vectors * expected).sum(axis=1) >= LEAST_COSINE).all())
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,27 +70,22 @@ class OpenVinoRuntime:
             if not refused:
                 self.dimension = int(notes["dimension"])
                 self.max_tokens = int(notes["max_tokens"])
-                # One thread has nobody to wait for, least of all on a busy machine.
-                self._for_few = self._compiled(threads=1)
-                return self._for_few.answers(notes["examples"])
+                graph = self._folder / conversion.GRAPH
+                self._graph = graphs.Graph(graph, self.precision, self._pad_id, self.max_tokens)
+                return self._graph.answers(notes["examples"])
         except (OSError, RuntimeError, ValueError, LookupError, TypeError):
             return False
         raise CannotRunError(refused)
 
-    @cached_property
-    def _for_many(self) -> graphs.Graph:
-        return self._compiled()
-
-    def _compiled(self, threads: int | None = None) -> graphs.Graph:
-        file = self._folder / conversion.GRAPH
-        return graphs.Graph(file, self.precision, self._pad_id, self.max_tokens, threads)
+    @property
+    def batches_at_once(self) -> int:
+        """As many as there are cores."""
+        return self._graph.batches_at_once
 
     def encode(
         self,
         texts: Sequence[str],  # noqa: ARG002 - their tokens are all it needs
         ids: Sequence[NDArray[np.int64]],
-        *,
-        few: bool,
     ) -> NDArray[np.float32]:
         """Return one vector for each text."""
-        return (self._for_few if few else self._for_many).encode(ids)
+        return self._graph.encode(ids)

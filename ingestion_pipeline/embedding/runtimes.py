@@ -40,13 +40,14 @@ class Runtime(Protocol):
     def max_tokens(self) -> int | None:
         """The most tokens it reads of a text, special ones included; None if nothing tells."""
 
-    def encode(
-        self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], *, few: bool
-    ) -> NDArray[np.float32]:
-        """Return one vector for each text of a batch, of whatever length.
+    @property
+    def batches_at_once(self) -> int:
+        """How many it is best given at the same time; if but one, that uses all cores."""
 
-        ``ids`` are the texts' tokens, cut where the model stops reading. ``few`` texts run on one
-        thread, others on all cores.
+    def encode(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+        """Return one vector for each text of a batch, of whatever length; may be used by threads.
+
+        ``ids`` are the texts' tokens, cut where the model stops reading.
         """
 
 

@@ -131,14 +131,15 @@ def _rubbish(parsed: ParsedDocument) -> str | None:
         return None
     if _coded_share(text) + _share(_is_unreadable, visible) > _MOST_UNREADABLE:
         return "many of its characters stand for nothing (a font without a map to text?)"
-    if (
+    if not text.isascii() and (
         _misread_share(text) > _MOST_MISREAD
         or _share(_WESTERN.__contains__, visible) > _MOST_WESTERN
         or _share(_is_wide, visible) > _MOST_WIDE
     ):
         return "it was written in another encoding than it was read in"
     prose = _sample(parsed, _PROSE)
-    if _makes_no_words(_words(prose)) or _is_letters_in_disguise(_visible(prose)):
+    of_prose = visible if prose == text else _visible(prose)
+    if _makes_no_words(_words(prose)) or _is_letters_in_disguise(of_prose):
         return "its letters make no words (a font with a wrong map to text?)"
     return None
 
@@ -203,7 +204,7 @@ def _misread_letters(run: str, codec: str, fewest: int) -> int:
 def _words(text: str) -> list[str]:
     """Return the words of four letters or more, without the marks that Indic vowels are."""
     marks = [each for each in set(text) if unicodedata.category(each).startswith("M")]
-    return _WORD.findall(text.translate(dict.fromkeys(map(ord, marks))))
+    return _WORD.findall(text.translate(dict.fromkeys(map(ord, marks))) if marks else text)
 
 
 def _makes_no_words(words: Sequence[str]) -> bool:
@@ -216,7 +217,7 @@ def _makes_no_words(words: Sequence[str]) -> bool:
     if len(latin) < _FEWEST_LATIN * sum(map(len, words)):
         return False
     fewest, most = _VOWEL_SHARES
-    return not fewest <= sum(map(_VOWELS.__contains__, latin)) / len(latin) <= most
+    return not fewest <= sum(map(latin.count, _VOWELS)) / len(latin) <= most
 
 
 def _are_blocks(words: Sequence[str]) -> bool:
@@ -231,7 +232,7 @@ def _is_strange(word: str) -> bool:
 
     Names in programs do mix cases, and are Latin.
     """
-    scripts = set(map(_script, word)) & _SCRIPTS
+    scripts = {"LATIN"} if word.isascii() else set(map(_script, word)) & _SCRIPTS
     if len(scripts) != 1:
         return len(scripts) > 1
     if scripts != {"LATIN"}:
@@ -245,6 +246,8 @@ def _is_strange(word: str) -> bool:
 @lru_cache(maxsize=10_000)
 def _plain(word: str) -> str:
     """Return a word in lower case without accents."""
+    if word.isascii():
+        return word.lower()
     parts = unicodedata.normalize("NFD", word.lower())
     return "".join(part for part in parts if not unicodedata.combining(part))
 

@@ -22,10 +22,10 @@ from ingestion_pipeline.languages import NAMES
 from ingestion_pipeline.llm import ChatModel
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.graph import DocumentGraph, Report
+from ingestion_pipeline.side_by_side import in_order
 from ingestion_pipeline.stages.foreseen import Estimate, estimated, questions_about
 from ingestion_pipeline.stages.graph_inputs import GraphInputs
 from ingestion_pipeline.stages.recipes import document_fingerprint
-from ingestion_pipeline.stages.side_by_side import in_order
 from ingestion_pipeline.stages.told import Told
 from ingestion_pipeline.stages.wording import language
 

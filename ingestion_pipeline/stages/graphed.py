@@ -33,10 +33,10 @@ from ingestion_pipeline.indexing.graphs import GraphCounts
 from ingestion_pipeline.indexing.summary_rows import Origin
 from ingestion_pipeline.model.graph import Community, DocumentGraph, KnowledgeGraph, Report
 from ingestion_pipeline.raptor import leaves_hash
+from ingestion_pipeline.side_by_side import Together
 from ingestion_pipeline.stages.foreseen import Estimate
 from ingestion_pipeline.stages.graph_inputs import GraphInputs
 from ingestion_pipeline.stages.graph_sources import DocumentGraphs, threads
-from ingestion_pipeline.stages.side_by_side import Together
 from ingestion_pipeline.stages.told import Progress, Told, tell_nobody
 from ingestion_pipeline.stages.writer import Manner, Writer
 from ingestion_pipeline.summarising.text import Written

@@ -10,11 +10,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from ingestion_pipeline.control import Control
-from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
+from ingestion_pipeline.errors import (
+    Ask,
+    ErrorKind,
+    IngestError,
+    InputNeededError,
+    PermanentError,
+)
 from ingestion_pipeline.model.documents import Document, Stage, document_id
 from ingestion_pipeline.model.elements import Attachment, Element, ElementCategory, ParsedDocument
 from ingestion_pipeline.parsing.audio import audio_type, transcript
@@ -90,13 +97,20 @@ def _parse(work: Work, tools: Tools, control: Control) -> ParsedDocument:
     data = sourced.read(work, tools)
     if media_type := audio_type(data):
         return _transcribed(work, tools, data, media_type, control)
-    parsed = tools.parsers.parse(
+    parse = partial(
+        tools.parsers.parse,
         data,
         document.name,
-        password=tools.password(document.document_id),
         partitioner=tools.collection.config.partitioner,
         key=document.document_id,
     )
+    try:
+        parsed = parse()
+    except InputNeededError as error:
+        password = tools.password(document.document_id) if error.asks is Ask.PASSWORD else None
+        if password is None:
+            raise
+        parsed = parse(password=password)
     if tools.describes_pictures and parsed.media_type.startswith("image/"):
         parsed = _described(work, tools, parsed, control)
     return _with_attachments_stored(work, tools, parsed)

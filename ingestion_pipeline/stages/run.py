@@ -1,7 +1,7 @@
 """Streaming a batch of documents through the selected stages.
 
 Documents are prepared (sourced, parsed, chunked) side by side, each parse in a child process,
-while those prepared before are embedded in groups; then the batch is published in one commit.
+while those that are ready are embedded in groups; then the batch is published in one commit.
 One bad document never fails the batch: its error is its result.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, closing, nullcontext
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from ingestion_pipeline.control import Control, NoControl
@@ -33,14 +34,18 @@ from ingestion_pipeline.model.documents import STAGES, ErrorInfo, Stage
 from ingestion_pipeline.registry.arrivals import Attached
 from ingestion_pipeline.registry.claims import Claim
 from ingestion_pipeline.registry.results import DocumentResult
+from ingestion_pipeline.side_by_side import Together, in_order
 from ingestion_pipeline.stages import chunked, embedded, enriched, indexed, parsed, sourced
 from ingestion_pipeline.stages.work import Step, Tools, Work
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-CHUNKS_PER_EMBEDDING_GROUP = 512
-"""Enough for long batches of texts of equal length, little enough for memory."""
+CHUNKS_PER_EMBEDDING_GROUP = 128
+"""Enough for texts of about equal length to stand together (4 % is padding, against 3 % of 512),
+few enough for others to be prepared meanwhile."""
+GROUPS_AT_ONCE = 2
+"""While one is stored, the model reads the other."""
 CHUNKS_BESIDE_THE_MODEL = 8192
 """From so many on, rows and the model are not held at the same time. It is loaded again within a
 second; embedding so many takes minutes."""
@@ -82,16 +87,14 @@ def run(
         )
         for document in claim.documents
     ]
-    group: list[Work] = []
-    with closing(_prepared(works, selected, tools, control)) as prepared:
-        for work in prepared:
-            if work.enrichment is None or work.result.error or work.withdrawn:
-                continue
-            group.append(work)
-            if sum(len(member.chunks or ()) for member in group) >= CHUNKS_PER_EMBEDDING_GROUP:
-                _embed(group, selected, tools, control)
-                group = []
-        _embed(group, selected, tools, control)
+    with (
+        closing(_prepared(works, selected, tools, control)) as prepared,
+        ThreadPoolExecutor(GROUPS_AT_ONCE, thread_name_prefix="embed") as pool,
+        Together(control) as together,
+    ):
+        embed = partial(_embed, selected=selected, tools=tools, control=together)
+        for _ in in_order(pool, embed, _groups(prepared), GROUPS_AT_ONCE):
+            pass
     if Stage.INDEXED in selected:
         embedded_works = [w for w in works if w.vectors is not None and not w.result.error]
         _publish(embedded_works, tools, claim, announce)
@@ -102,28 +105,28 @@ def run(
 def _prepared(
     works: Sequence[Work], selected: Sequence[Stage], tools: Tools, control: Control
 ) -> Generator[Work, None, None]:
-    """Prepare documents in threads and yield them in order, watching for a reason to stop."""
+    """Prepare documents in threads, and yield each that is wanted as soon as it is ready."""
     pool = ThreadPoolExecutor(tools.parallel, thread_name_prefix="prepare")
     stopping = threading.Event()
-    futures = [
+    futures = {
         pool.submit(
             in_context(_guarded),
             [work],
             partial(_prepare, work, selected, tools, _Preparing(work, stopping)),
-        )
+        ): work
         for work in works
-    ]
+    }
+    ended: SimpleQueue[Future[None]] = SimpleQueue()
+    for future in futures:
+        future.add_done_callback(ended.put)
     try:
-        for work, future in zip(works, futures, strict=True):
-            while not wait([future], CHECK_SECONDS).done and not work.withdrawn:
-                control.check()
-                _withdraw(works, tools, control)
-            if work.withdrawn:
-                future.cancel()
-                continue
-            future.result()
-            _tell_prepared(work, tools, control)
-            yield work
+        for _ in futures:
+            future = _next_ended(ended, futures, tools, control)
+            work = futures[future]
+            if not work.withdrawn:
+                future.result()
+                _tell_prepared(work, tools, control)
+                yield work
     except BaseException:
         stopping.set()
         pool.shutdown(wait=False, cancel_futures=True)
@@ -135,11 +138,27 @@ def _prepared(
         pool.shutdown()
 
 
-def _withdraw(works: Sequence[Work], tools: Tools, control: Control) -> None:
+def _next_ended(
+    ended: SimpleQueue[Future[None]],
+    futures: Mapping[Future[None], Work],
+    tools: Tools,
+    control: Control,
+) -> Future[None]:
+    """Wait for a document, watching for a reason to stop, or to leave others out."""
+    while True:
+        with suppress(Empty):
+            return ended.get(timeout=CHECK_SECONDS)
+        control.check()
+        _withdraw(futures, tools, control)
+
+
+def _withdraw(futures: Mapping[Future[None], Work], tools: Tools, control: Control) -> None:
     """Note which documents nobody wants any more, and end their parses."""
     ids = control.withdrawn()
-    for work in works:
+    for future, work in futures.items():
         work.withdrawn = work.withdrawn or work.document.document_id in ids
+        if work.withdrawn:
+            future.cancel()
     if ids:
         tools.parsers.interrupt(ids)
 
@@ -205,6 +224,20 @@ def _prepare(work: Work, selected: Sequence[Stage], tools: Tools, control: Contr
             load=lambda: enriched.load(work, tools),
         )
     work.parsed = replace(content, elements=())
+
+
+def _groups(prepared: Iterable[Work]) -> Iterator[list[Work]]:
+    """Yield documents to be embedded together, as soon as they are enough."""
+    group: list[Work] = []
+    for work in prepared:
+        if work.enrichment is None or work.result.error or work.withdrawn:
+            continue
+        group.append(work)
+        if sum(len(member.chunks or ()) for member in group) >= CHUNKS_PER_EMBEDDING_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _embed(

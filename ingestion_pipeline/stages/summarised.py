@@ -43,8 +43,8 @@ from ingestion_pipeline.raptor import (
     leaves_of,
 )
 from ingestion_pipeline.raptor.tree import Unit
+from ingestion_pipeline.side_by_side import Together, in_order
 from ingestion_pipeline.stages.recipes import summary_recipe, summary_tokens, tree_recipe
-from ingestion_pipeline.stages.side_by_side import Together, in_order
 from ingestion_pipeline.stages.writer import Manner, Writer
 from ingestion_pipeline.summarising.abstractive import DEFAULT_PROMPT
 from ingestion_pipeline.summarising.extractive import extract

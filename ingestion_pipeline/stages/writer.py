@@ -19,7 +19,7 @@ from ingestion_pipeline.embedding import Embedder
 from ingestion_pipeline.errors import IngestError
 from ingestion_pipeline.llm import BudgetSpentError, ChatModel
 from ingestion_pipeline.model.summaries import Citation, SummaryMethod
-from ingestion_pipeline.stages.side_by_side import in_order
+from ingestion_pipeline.side_by_side import in_order
 from ingestion_pipeline.stages.wording import sibling_titles, text_tools
 from ingestion_pipeline.summarising.abstractive import write
 from ingestion_pipeline.summarising.text import TextTools, Written

@@ -150,7 +150,7 @@ def run_lease(
 
 
 class Batch:
-    """What the stages ask and tell about one batch: a ``control.Control``."""
+    """What the stages ask and tell about one batch: a ``control.Control`` for several threads."""
 
     def __init__(self, registry: Registry, events: EventStreams, claim: Claim) -> None:
         self._registry = registry
@@ -161,6 +161,7 @@ class Batch:
         self._withdrawn: AbstractSet[str] = frozenset()
         self._lines: list[tuple[str, Stage, float, str]] = []
         self._flushed_at = time.monotonic()
+        self._flushing = threading.Lock()
 
     def look(self, renewed_for_seconds: float | None) -> None:
         """Look what of the batch is still ours, and renew its lease if that is due."""
@@ -195,10 +196,12 @@ class Batch:
 
     def flush(self) -> None:
         """Write the lines noted so far."""
-        lines, self._lines = self._lines, []
-        if lines:
-            tell(self._events, self._registry.tasks.progress(self._claim.claim_id, lines))
-        self._flushed_at = time.monotonic()
+        with self._flushing:
+            self._flushed_at = time.monotonic()
+            lines = self._lines[:]
+            del self._lines[: len(lines)]  # others may have added some meanwhile
+            if lines:
+                tell(self._events, self._registry.tasks.progress(self._claim.claim_id, lines))
 
 
 class Build:

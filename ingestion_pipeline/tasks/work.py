@@ -32,6 +32,13 @@ from ingestion_pipeline.tasks.services import Services
 
 logger = logging.getLogger(__name__)
 
+FIRST_BATCH = 64
+SMALLEST_BATCH = 8
+BATCH_SECONDS = 10.0
+"""What a batch is to take: much longer than what it costs to claim, publish and record one, and not
+so long that documents which are done wait for others before they can be found."""
+GROWTH = 4
+"""How much larger a batch may be than the one before, at most."""
 ROWS_KEPT = 100
 """How many documents a report names one by one."""
 
@@ -251,7 +258,10 @@ class _Shift:
 def _drain(shift: _Shift, report: WorkReport, began: float) -> bool:
     """Take batch after batch until nothing is left; return False if time was over before."""
     services, request, heart = shift.services, shift.request, shift.heart
-    while (claim := _claim(shift)) is not None:
+    most = services.settings.doc_bulk_size
+    size = min(FIRST_BATCH, most)
+    while (claim := _claim(shift, size)) is not None:
+        claimed_at = time.monotonic()
         heart.current(document.document_id for document in claim.documents)
         works = _work(shift, claim)
         report.add(works)
@@ -268,7 +278,14 @@ def _drain(shift: _Shift, report: WorkReport, began: float) -> bool:
             or services.registry.documents.others_wait(shift.collection.name.tenant)
         ):
             return False
+        size = next_batch(size, len(claim.documents), time.monotonic() - claimed_at, most)
     return True
+
+
+def next_batch(size: int, documents: int, seconds: float, most: int) -> int:
+    """Return how many documents to claim, after so many ``documents`` of ``size`` took so long."""
+    in_time = int(documents * BATCH_SECONDS / max(seconds, 1e-3))
+    return min(most, GROWTH * size, max(SMALLEST_BATCH, in_time))
 
 
 def _fill_left_out(shift: _Shift) -> None:
@@ -335,7 +352,7 @@ def _upstream(services: Services, request: WorkRequest) -> tuple[str, ...]:
     return next(pipeline.upstream(node) for node in pipeline.nodes if node.step == request.step)
 
 
-def _claim(shift: _Shift) -> Claim | None:
+def _claim(shift: _Shift, most: int) -> Claim | None:
     services, request, settings = shift.services, shift.request, shift.services.settings
     # A retry comes right after its run was ended, and must not take up what has no time left.
     tell(services.events, services.registry.tasks.expire())
@@ -346,7 +363,7 @@ def _claim(shift: _Shift) -> Claim | None:
         backend=request.backend,
         lease_seconds=settings.lease_seconds,
         task_timeout_seconds=settings.task_timeout_seconds,
-        max_documents=settings.doc_bulk_size,
+        max_documents=most,
         max_bytes=settings.doc_bulk_bytes,
     )
     tell(services.events, updates)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ingestion_pipeline.stages.side_by_side import in_order
+from ingestion_pipeline.side_by_side import in_order
 
 THREADS = 4
 
