@@ -60,10 +60,11 @@ class TaskTimeoutError(IngestError):
 
 @dataclass(frozen=True)
 class Batch:
-    """Tasks that were launched together."""
+    """Tasks that were launched together; ``unchanged`` files of folders needed none."""
 
     batch_id: str
     task_ids: tuple[str, ...]
+    unchanged: int
     client: IngestionClient
 
     def tasks(self) -> list[Task]:
@@ -134,7 +135,8 @@ class IngestionClient:
     ) -> Batch:
         """Accept files, folders and URLs as tasks with one batch id.
 
-        With ``pipeline`` the documents belong to it from now on, and are taken through it; with
+        Files within folders that are published as they are get no task, unless forced to. With
+        ``pipeline`` the documents belong to it from now on, and are taken through it; with
         ``standard`` they go the collection's own way again. A collection that does not exist is
         created with the default configuration.
         """
@@ -142,7 +144,7 @@ class IngestionClient:
 
         known, _ = self.services.registry.collections.ensure(CollectionName(tenant, collection))
         submitted = submit(self.services, known, sources, priority, options or {}, pipeline)
-        return Batch(submitted.batch_id, submitted.task_ids, self)
+        return Batch(submitted.batch_id, submitted.task_ids, submitted.unchanged, self)
 
     def launch_and_await_task(
         self,

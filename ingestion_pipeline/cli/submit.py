@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,7 @@ from ingestion_pipeline.cli.waiting import (
 )
 from ingestion_pipeline.client import IngestionClient
 from ingestion_pipeline.model.documents import STANDARD
-from ingestion_pipeline.model.tasks import Priority
+from ingestion_pipeline.model.tasks import Priority, Task
 
 
 def submit(
@@ -67,7 +68,9 @@ def submit(
         options=options,
         pipeline=pipeline,
     )
-    backend = say_who_works(client, batch.batch_id, wait=wait or profile is not None)
+    backend = None
+    if batch.task_ids:
+        backend = say_who_works(client, batch.batch_id, wait=wait or profile is not None)
     if profile:
         work_profiled(client, batch.task_ids, profile)
     if wait and batch.task_ids:
@@ -76,11 +79,19 @@ def submit(
     used = next((task.backend for task in done if task.backend), backend)
     value = {
         "batch_id": batch.batch_id,
-        "backend": used.value,
+        "backend": used and used.value,
+        "unchanged": batch.unchanged,
         "tasks": [task_json(task) for task in done],
     }
     if dry_run:
         show_dry_runs(client, done, value, as_json)
     else:
-        show(value, as_json, lambda: render_tasks(client, done))
+        show(value, as_json, lambda: _render(client, batch.unchanged, done))
     exit_unless_well(done)
+
+
+def _render(client: IngestionClient, unchanged: int, done: Sequence[Task]) -> None:
+    if done:
+        render_tasks(client, done)
+    if unchanged:
+        typer.echo(f"{unchanged} files of folders are unchanged: nothing to do.")

@@ -105,6 +105,28 @@ def accept(connection: sa.Connection, new_tasks: Sequence[NewTask]) -> list[Task
     return updates + _accept_documents(connection, batch)
 
 
+def nothing_to_do(connection: sa.Connection, new_tasks: Sequence[NewTask]) -> set[str]:
+    """Return the ids of those of some tasks that would end as they are accepted.
+
+    What they bring is on record, and published as they ask for it.
+    """
+    brought = {
+        new.document.document_id: (new, new.document)
+        for new in new_tasks
+        if new.document and not new.force
+    }
+    before = _look_up(connection, brought)
+    return {
+        new.task_id
+        for each, (new, document) in brought.items()
+        if (row := before.get(each)) is not None
+        and _is_as_before(replace(document, parser=new.parser), row)
+        and (new.pipeline is None or _given(new.pipeline) == row.pipeline)
+        and (row.pipeline is None or row.pipeline in new.pipelines)
+        and _is_done(new, row, row)
+    }
+
+
 def _insert(connection: sa.Connection, new_tasks: Sequence[NewTask]) -> list[NewTask]:
     """Insert tasks; return those that were not known."""
     unique: dict[str, NewTask] = {}

@@ -24,7 +24,7 @@ from ingestion_pipeline.model.tasks import (
     TaskState,
     TaskType,
 )
-from ingestion_pipeline.registry.acceptance import NewTask, accept, is_build
+from ingestion_pipeline.registry.acceptance import NewTask, accept, is_build, nothing_to_do
 from ingestion_pipeline.registry.database import Database, lock_names, now
 from ingestion_pipeline.registry.documents import CHUNK, lock_documents, mark_pending, parts
 from ingestion_pipeline.registry.schema import (
@@ -63,6 +63,11 @@ class Tasks:
             lock_names(connection, ids)  # a document that is new has no row to lock yet
             lock_documents(connection, ids)
             return accept(connection, new_tasks)
+
+    def nothing_to_do(self, new_tasks: Sequence[NewTask]) -> set[str]:
+        """Return the ids of those that would end at once if they were accepted now."""
+        with self._database.read() as connection:
+            return nothing_to_do(connection, new_tasks)
 
     def get(self, task_id: str) -> Task:
         """Return one task with its messages.

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -89,7 +89,7 @@ def run(
     ]
     with (
         closing(_prepared(works, selected, tools, control)) as prepared,
-        ThreadPoolExecutor(GROUPS_AT_ONCE, thread_name_prefix="embed") as pool,
+        _embedding() as pool,
         Together(control) as together,
     ):
         embed = partial(_embed, selected=selected, tools=tools, control=together)
@@ -224,6 +224,19 @@ def _prepare(work: Work, selected: Sequence[Stage], tools: Tools, control: Contr
             load=lambda: enriched.load(work, tools),
         )
     work.parsed = replace(content, elements=())
+
+
+@contextmanager
+def _embedding() -> Iterator[ThreadPoolExecutor]:
+    """Threads that embed; whoever interrupts the run does not wait for one that hangs."""
+    pool = ThreadPoolExecutor(GROUPS_AT_ONCE, thread_name_prefix="embed")
+    try:
+        yield pool
+    except Exception:
+        pool.shutdown(cancel_futures=True)
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _groups(prepared: Iterable[Work]) -> Iterator[list[Work]]:

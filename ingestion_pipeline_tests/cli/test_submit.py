@@ -57,14 +57,17 @@ def test_without_waiting_tasks_are_kept_until_somebody_does_them(folder: Path) -
 
 def test_the_same_folder_again_does_nothing_and_an_edit_just_that_file(folder: Path) -> None:
     first = submit(folder, "--wait", collection="edited").json["tasks"]
-    unchanged = submit(folder, "--wait", collection="edited").json["tasks"]
+    unchanged = submit(folder, "--wait", collection="edited").json
+    named = submit(folder / "rain.md", "--wait", collection="edited").json["tasks"]
     (folder / "rain.md").write_text("# Rain\n\nIt rained in June.\n")
-    edited = submit(folder, "--wait", collection="edited").json["tasks"]
+    edited = submit(folder, "--wait", collection="edited").json
 
     assert [task["attempts"] for task in first] == [1, 1]
-    assert [task["attempts"] for task in unchanged] == [0, 0]
-    assert all("Unchanged: nothing to do." in task["messages"][-1] for task in unchanged)
-    assert sorted(task["attempts"] for task in edited) == [0, 1]
+    assert (unchanged["tasks"], unchanged["unchanged"]) == ([], 2)
+    assert [task["attempts"] for task in named] == [0]
+    assert "Unchanged: nothing to do." in named[0]["messages"][-1]
+    assert [task["attempts"] for task in edited["tasks"]] == [1]
+    assert edited["unchanged"] == 1
     (hit,) = said("search", "When did it rain?", "-c", "edited", "--mode", "text", "--json").json
     assert "June" in hit["text"]
 
