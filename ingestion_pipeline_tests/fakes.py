@@ -53,6 +53,9 @@ class FakeEmbedder:
         self.encoded: list[str] = []
         self.rests = 0
 
+    def load(self) -> None:
+        """There is nothing to load."""
+
     def rest(self) -> None:
         self.rests += 1
 

@@ -83,6 +83,10 @@ class CollectionIndex:
         self._cache = cache
         self._keep_versions = keep_versions
 
+    def connect(self) -> None:
+        """Load what opens tables now, rather than when it is first needed: it takes a second."""
+        self.database  # noqa: B018
+
     def publish(
         self,
         documents: Sequence[IndexedDocument],

@@ -92,6 +92,10 @@ def run(
         _embedding() as pool,
         Together(control) as together,
     ):
+        if Stage.EMBEDDED in selected:
+            pool.submit(tools.embedder.load)
+        if Stage.INDEXED in selected:
+            pool.submit(tools.index.connect)
         embed = partial(_embed, selected=selected, tools=tools, control=together)
         for _ in in_order(pool, embed, _groups(prepared), GROUPS_AT_ONCE):
             pass
@@ -228,7 +232,10 @@ def _prepare(work: Work, selected: Sequence[Stage], tools: Tools, control: Contr
 
 @contextmanager
 def _embedding() -> Iterator[ThreadPoolExecutor]:
-    """Threads that embed; whoever interrupts the run does not wait for one that hangs."""
+    """Threads that embed, and before there is anything to embed, load what is needed for it.
+
+    Whoever interrupts the run does not wait for one that hangs.
+    """
     pool = ThreadPoolExecutor(GROUPS_AT_ONCE, thread_name_prefix="embed")
     try:
         yield pool
