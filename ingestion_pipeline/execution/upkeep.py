@@ -73,16 +73,24 @@ def purge_deleted(services: Services, _: dg.DagsterInstance, dry_run: bool) -> R
 
 def sweep_storage(services: Services, _: dg.DagsterInstance, dry_run: bool) -> Report:
     """Remove stored results and source bytes that nothing in the registry names."""
-    from ingestion_pipeline.tasks.maintenance import report_of_each, sweep_collection
+    from ingestion_pipeline.tasks.maintenance import (
+        report_of_each,
+        sweep_collection,
+        sweep_deleted,
+    )
 
-    return report_of_each(services, sweep_collection, dry_run)
+    return report_of_each(services, sweep_collection, dry_run, sweep_deleted)
 
 
 def compact_indexes(services: Services, _: dg.DagsterInstance, dry_run: bool) -> Report:
-    """Compact each collection's tables; remove old versions, and indexes of earlier models."""
-    from ingestion_pipeline.tasks.maintenance import compact_collection, report_of_each
+    """Compact each collection's tables; remove old versions, and tables that nobody searches."""
+    from ingestion_pipeline.tasks.maintenance import (
+        compact_collection,
+        drop_deleted,
+        report_of_each,
+    )
 
-    return report_of_each(services, compact_collection, dry_run)
+    return report_of_each(services, compact_collection, dry_run, drop_deleted)
 
 
 def forget_tasks(services: Services, _: dg.DagsterInstance, dry_run: bool) -> Report:

@@ -14,6 +14,7 @@ from ingestion_pipeline.indexing.index import (
     check_readable,
     drop_collection,
     purge_collection,
+    stored_of,
 )
 from ingestion_pipeline.indexing.maintenance import Maintenance
 from ingestion_pipeline.indexing.schema import NO_EXTRAS, Extras, IndexedDocument, sql_string
@@ -46,4 +47,5 @@ __all__ = [
     "drop_collection",
     "purge_collection",
     "sql_string",
+    "stored_of",
 ]

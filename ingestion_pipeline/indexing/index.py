@@ -142,9 +142,7 @@ class CollectionIndex:
 
     def stored(self) -> maintenance.Stored:
         """Return what all tables of the collection take, of every generation."""
-        with storage_errors(self.uri):
-            names = list(tables_of(self.database, self.table))
-            return maintenance.stored(self.database, self.uri, names)
+        return stored_of(self.uri, self.table)
 
     def drop_others(self, but: Collection[str] = ()) -> int:
         """Drop the tables of other embedding models, but those named; return how many there were.
@@ -206,10 +204,21 @@ def check_readable(uri: str) -> None:
         connect(uri).list_tables(limit=1)
 
 
-def drop_collection(uri: str, table: str) -> int:
-    """Drop every generation of a collection's table, and all beside it; return how many."""
+def drop_collection(uri: str, table: str, *, dry_run: bool = False) -> int:
+    """Drop every generation of a collection's table, and all beside it; return how many.
+
+    In a ``dry_run`` all of them stay.
+    """
     database = connect(uri)
-    return _drop(database, list(tables_of(database, table)))
+    names = list(tables_of(database, table))
+    return sum(map(is_generation, names)) if dry_run else _drop(database, names)
+
+
+def stored_of(uri: str, table: str) -> maintenance.Stored:
+    """Return what every generation of a collection's table takes, with all beside it."""
+    with storage_errors(uri):
+        database = connect(uri)
+        return maintenance.stored(database, uri, list(tables_of(database, table)))
 
 
 def purge_collection(

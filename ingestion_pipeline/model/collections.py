@@ -153,7 +153,7 @@ class MindMapConfig(BaseModel):
 
 
 class AlertsConfig(BaseModel):
-    """When somebody is told of failed documents; never by default."""
+    """When somebody is told of documents that failed or wait; never by default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -161,10 +161,12 @@ class AlertsConfig(BaseModel):
     """From how many on."""
     failed_share: Annotated[float, Field(gt=0, le=1)] | None = None
     """From which share of the collection on."""
+    waiting_seconds: Annotated[float, Field(gt=0)] | None = None
+    """For how long a document may wait for being indexed, from when that was asked for."""
 
     @property
-    def any(self) -> bool:
-        """Whether there is a limit."""
+    def of_failed(self) -> bool:
+        """Whether there is a limit of failed documents."""
         return self.failed_documents is not None or self.failed_share is not None
 
 

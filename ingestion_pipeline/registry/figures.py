@@ -37,6 +37,15 @@ class Failed:
     total: int
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """How many documents of a collection are still to be indexed, and for how long by now."""
+
+    collection_key: str
+    documents: int
+    oldest_seconds: float
+
+
 def figures(database: Database) -> Figures:
     """Count what there is."""
     by_type = sa.select(tasks.c.type, tasks.c.state, sa.func.count()).group_by(
@@ -67,3 +76,22 @@ def failed_documents(database: Database) -> list[Failed]:
     )
     with database.read() as connection:
         return [Failed(*row) for row in connection.execute(query)]
+
+
+def waiting_documents(database: Database) -> list[Waiting]:
+    """Count the documents that wait or are in work, of each collection that has any.
+
+    Each waits since it was asked for, also while it is tried again.
+    """
+    query = (
+        sa.select(
+            documents.c.collection_key,
+            sa.func.count(),
+            now() - sa.func.min(documents.c.requested_at),
+        )
+        .where(documents.c.state.in_((DocumentState.PENDING, DocumentState.PROCESSING)))
+        .group_by(documents.c.collection_key)
+        .order_by(documents.c.collection_key)
+    )
+    with database.read() as connection:
+        return [Waiting(*row) for row in connection.execute(query)]

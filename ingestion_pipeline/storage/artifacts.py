@@ -12,7 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import count, groupby
+from itertools import chain, count, groupby
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
@@ -290,6 +290,26 @@ class ArtifactStore:
         ]
         for each in swept if not dry_run else ():
             self._store.delete(each.key)
+        return swept
+
+    def sweep(
+        self, collection: CollectionName, older_than: float = 0.0, *, dry_run: bool = False
+    ) -> list[Dated]:
+        """Remove all results of a collection that is not there any more; return them.
+
+        What was made in the last ``older_than`` seconds stays: one of that name may have begun. In
+        a ``dry_run`` all of it does.
+        """
+        latest = time.time() - older_than
+        map_key = _map_key(collection)
+        maps = self._store.dated(map_key.rpartition("/")[0])
+        own_map = (each for each in maps if each.key == map_key)
+        swept: list[Dated] = []
+        for each in chain(self._store.dated(_root(collection)), own_map):
+            if each.modified <= latest:
+                swept.append(each)
+                if not dry_run:
+                    self._store.delete(each.key)
         return swept
 
     def keys(

@@ -15,7 +15,8 @@ import logging
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -23,7 +24,12 @@ from pydantic import BaseModel, ConfigDict
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 from ingestion_pipeline.model.collections import AlertsConfig
-from ingestion_pipeline.registry.figures import Failed, failed_documents
+from ingestion_pipeline.registry.figures import (
+    Failed,
+    Waiting,
+    failed_documents,
+    waiting_documents,
+)
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.tasks.services import Services
 
@@ -35,6 +41,8 @@ UNSENT_KEPT = 100
 ATTEMPTS = 3
 TIMEOUT_SECONDS = 5.0
 PAUSE_SECONDS = 0.5
+FAILED, WAITING = "documents", "waiting"
+"""What keys of thresholds begin with."""
 
 
 class Reason(StrEnum):
@@ -43,6 +51,7 @@ class Reason(StrEnum):
     RUN_FAILED = "run_failed"
     CHECK_FAILED = "check_failed"
     DOCUMENTS_FAILED = "documents_failed"
+    DOCUMENTS_WAITING = "documents_waiting"
 
 
 class Alert(BaseModel):
@@ -104,12 +113,13 @@ class Watch(BaseModel):
 def plan(
     watch: Watch,
     runs: Iterable[FinishedRun],
-    failed: Iterable[tuple[Failed, AlertsConfig]],
+    reached: Sequence[Alert],
     now: float,
 ) -> tuple[list[Alert], Watch]:
-    """Decide what somebody should hear of, given what ended since and what there is.
+    """Decide what somebody should hear of, given what ended since and which limits are reached.
 
-    A run that failed because a check did is not told of beside it.
+    A run that failed because a check did is not told of beside it. A threshold that is not among
+    those ``reached`` is good again, or was taken away.
     """
     failing = dict.fromkeys(watch.failing)
     told = dict.fromkeys(watch.runs)
@@ -137,11 +147,14 @@ def plan(
             told[run.root_run_id] = None
             if all(each.good for each in run.checks):
                 alerts.append(_of_run(run, now))
-    for figures, limits in failed:
-        key = f"documents:{figures.collection_key}"
-        check(key, _of_documents(figures, limits, key, now))
-    known = {f"documents:{figures.collection_key}" for figures, _ in failed}
-    still = [key for key in failing if not key.startswith("documents:") or key in known]
+    for threshold in reached:
+        check(threshold.key, threshold)
+    now_reached = {threshold.key for threshold in reached}
+    still = [
+        key
+        for key in failing
+        if not key.startswith((f"{FAILED}:", f"{WAITING}:")) or key in now_reached
+    ]
     return alerts, watch.model_copy(
         update={"failing": tuple(still), "runs": tuple(told)[-RUNS_REMEMBERED:]}
     )
@@ -159,30 +172,58 @@ def _of_run(run: FinishedRun, now: float) -> Alert:
     )
 
 
-def _of_documents(failed: Failed, limits: AlertsConfig, key: str, now: float) -> Alert | None:
+def reached_limits(
+    limits: Mapping[str, AlertsConfig],
+    failed: Iterable[Failed],
+    waiting: Iterable[Waiting],
+    now: float,
+) -> Iterator[Alert]:
+    """Yield what would be told of each limit that a collection has reached, given its figures."""
+    for each in failed:
+        limit = limits.get(each.collection_key)
+        if limit is not None and _too_many_failed(each, limit):
+            yield Alert(
+                reason=Reason.DOCUMENTS_FAILED,
+                key=f"{FAILED}:{each.collection_key}",
+                text=f"collection {each.collection_key}: {each.failed} of {each.total} documents "
+                "failed; `ingest documents` has the reasons",
+                collection=each.collection_key,
+                at=now,
+            )
+    for those in waiting:
+        limit = limits.get(those.collection_key)
+        longest = None if limit is None else limit.waiting_seconds
+        if longest is not None and those.oldest_seconds > longest:
+            age = timedelta(seconds=round(those.oldest_seconds))
+            yield Alert(
+                reason=Reason.DOCUMENTS_WAITING,
+                key=f"{WAITING}:{those.collection_key}",
+                text=f"collection {those.collection_key}: a document waits for {age} for being "
+                f"indexed, {those.documents} wait in all; `ingest status` shows whether all parts "
+                "work, `ingest tasks` what is under way",
+                collection=those.collection_key,
+                at=now,
+            )
+
+
+def _too_many_failed(failed: Failed, limits: AlertsConfig) -> bool:
     number, share = limits.failed_documents, limits.failed_share
     too_many = number is not None and failed.failed >= number
-    too_large = share is not None and failed.failed >= max(1.0, share * failed.total)
-    if not (too_many or too_large):
-        return None
-    return Alert(
-        reason=Reason.DOCUMENTS_FAILED,
-        key=key,
-        text=f"collection {failed.collection_key}: {failed.failed} of {failed.total} documents "
-        "failed; `ingest documents` has the reasons",
-        collection=failed.collection_key,
-        at=now,
-    )
+    return too_many or (share is not None and failed.failed >= max(1.0, share * failed.total))
 
 
-def failed_by_collection(services: Services) -> list[tuple[Failed, AlertsConfig]]:
-    """Return the failed documents of collections that have a threshold, with it."""
-    limits = {each.key: each.config.alerts for each in services.registry.collections.all()}
-    limits = {key: each for key, each in limits.items() if each.any}
-    if not limits:
-        return []
-    counts = failed_documents(services.registry.database)
-    return [(each, limits[each.collection_key]) for each in counts if each.collection_key in limits]
+def reached_now(services: Services, now: float) -> list[Alert]:
+    """Return what would be told of each limit that a collection has reached by now.
+
+    It is one query for each kind of limit that any collection has.
+    """
+    registry = services.registry
+    limits = {each.key: each.config.alerts for each in registry.collections.all()}
+    of_failed = any(each.of_failed for each in limits.values())
+    of_waiting = any(each.waiting_seconds is not None for each in limits.values())
+    failed = failed_documents(registry.database) if of_failed else ()
+    waiting = waiting_documents(registry.database) if of_waiting else ()
+    return list(reached_limits(limits, failed, waiting, now))
 
 
 def send(settings: Settings, alerts: Sequence[Alert], watch: Watch) -> Watch:

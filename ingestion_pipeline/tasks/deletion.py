@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 CLIENT_SECONDS = 60.0
 """How long a purge is left to the client that asked for it; one that died did not do it."""
+_DELETED = "deleted"
+"""Where marks are kept of collections that were deleted, ``deleted/{tenant}/{collection}``."""
 
 
 def apply_deletions(services: Services) -> None:
@@ -84,6 +86,9 @@ def _key(task: Task) -> str:
 def delete_collection(services: Services, name: CollectionName) -> None:
     """Delete documents, index, objects and artifacts of a collection; its tasks stay on record.
 
+    A mark is left of it, by which the night finds what is left over where this is killed, or what
+    a run that nobody counts on any more stores afterwards.
+
     Raises:
         PermanentError: of kind ``not_found`` when there is no such collection.
         TransientError: of kind ``unavailable`` while a run works on it.
@@ -95,10 +100,31 @@ def delete_collection(services: Services, name: CollectionName) -> None:
             ErrorKind.UNAVAILABLE,
             f"a run works on collection {name.key!r}: try again when it has ended",
         )
-    # The registry first: what is left over after a crash belongs to nobody and is found by nobody.
+    services.store.put(_mark(name), b"")
+    # The registry first: what is left over after a crash belongs to nobody and is found by nobody,
+    # unless a new collection takes its name before the night.
     tell(services.events, services.registry.collections.delete(collection.name))
     drop_collection(services.settings.lancedb_address, name.table)
     services.artifacts.delete_map(name)
     for kind in ("objects", "artifacts"):
         for key in list(services.store.keys(f"{kind}/{name.tenant}/{name.name}")):
             services.store.delete(key)
+
+
+def deleted_collections(services: Services, seconds: float) -> list[CollectionName]:
+    """Return the collections whose deletion began so long ago, and that were not forgotten.
+
+    One of that name may be there again.
+    """
+    latest = time.time() - seconds
+    marks = [each.key for each in services.store.dated(_DELETED) if each.modified <= latest]
+    return [CollectionName(*mark.split("/")[1:]) for mark in sorted(marks)]
+
+
+def forget_deletion(services: Services, name: CollectionName) -> None:
+    """Remove the mark of a deleted collection."""
+    services.store.delete(_mark(name))
+
+
+def _mark(name: CollectionName) -> str:
+    return f"{_DELETED}/{name.tenant}/{name.name}"

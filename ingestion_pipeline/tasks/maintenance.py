@@ -1,21 +1,24 @@
 """Maintenance of collections: removing what nobody needs, comparing index and registry.
 
-Belongs here: what is done to each collection every night, in three parts. Each may be done again,
-and be killed at any moment; what it removes is named by nothing. Does not belong here: everyday
-upkeep of an index (a run's end), repairs (``doubts``), what is over (``history``), Dagster's own
-records (``execution.housekeeping``).
+Belongs here: what is done to each collection every night, in three parts, and to what deleted ones
+have left. Each may be done again, and be killed at any moment; what it removes is named by nothing.
+Does not belong here: deleting (``deletion``), everyday upkeep of an index (a run's end), repairs
+(``doubts``), what is over (``history``), Dagster's own records (``execution.housekeeping``).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from ingestion_pipeline.errors import IngestError
-from ingestion_pipeline.model.collections import Collection
+from ingestion_pipeline.indexing import drop_collection, stored_of
+from ingestion_pipeline.model.collections import Collection, CollectionName
 from ingestion_pipeline.storage.base import Dated
+from ingestion_pipeline.tasks.deletion import deleted_collections, forget_deletion
 from ingestion_pipeline.tasks.doubts import doubt_differences
 from ingestion_pipeline.tasks.generations import tidy
 from ingestion_pipeline.tasks.inspection import compare_index_with_registry
@@ -76,26 +79,44 @@ class Compacted:
     bytes: int
 
 
-Part: TypeAlias = Callable[[Services, str, bool], Purged | Swept | Compacted]
+Done: TypeAlias = Purged | Swept | Compacted
+Part: TypeAlias = Callable[[Services, str, bool], Done]
+OfDeleted: TypeAlias = Callable[[Services, CollectionName, bool], Done | None]
 
 
-def report_of_each(services: Services, part: Part, dry_run: bool) -> Report:
-    """Maintain one collection after the other; one that cannot be does not keep the others back."""
+def report_of_each(
+    services: Services, part: Part, dry_run: bool, of_deleted: OfDeleted | None = None
+) -> Report:
+    """Maintain one collection after the other; one that cannot be does not keep the others back.
+
+    ``of_deleted`` does the same to what deleted ones have left, if there is anything to be done.
+    """
     rows: list[dict[str, Value]] = []
     problems: list[str] = []
-    for collection in services.registry.collections.all():
+    for key, act in _acts(services, part, of_deleted):
         try:
-            done = part(services, collection.key, dry_run)
+            done = act(dry_run)
         except IngestError as error:
-            problems.append(f"{collection.key}: {error.message}")
+            problems.append(f"{key}: {error.message}")
         except Exception as error:
-            logger.exception("maintenance of %s failed", collection.key)
-            problems.append(f"{collection.key}: unexpected: {type(error).__name__}")
+            logger.exception("maintenance of %s failed", key)
+            problems.append(f"{key}: unexpected: {type(error).__name__}")
         else:
-            rows.append({"collection": collection.key, **asdict(done)})
+            if done is not None:
+                rows.append({"collection": key, **asdict(done)})
     names = [name for name in (rows[0] if rows else {}) if name != "collection"]
     totals: dict[str, Value] = {name: sum(int(row[name]) for row in rows) for name in names}
     return Report({"collections": len(rows), **totals}, rows, problems)
+
+
+def _acts(
+    services: Services, part: Part, of_deleted: OfDeleted | None
+) -> Iterator[tuple[str, Callable[[bool], Done | None]]]:
+    for collection in services.registry.collections.all():
+        yield collection.key, partial(part, services, collection.key)
+    if of_deleted is not None:
+        for name in deleted_collections(services, GRACE_SECONDS):
+            yield name.key, partial(of_deleted, services, name)
 
 
 def purge_collection(services: Services, key: str, dry_run: bool = False) -> Purged:
@@ -131,10 +152,26 @@ def sweep_collection(services: Services, key: str, dry_run: bool = False) -> Swe
     forgotten = registry.upkeep.forget_superseded(key, bytes_grace, dry_run=dry_run)
     used = registry.upkeep.object_keys(key)
     objects = services.objects.sweep(collection.name, used, bytes_grace, dry_run=dry_run)
+    return _swept(artifacts, forgotten, objects)
+
+
+def sweep_deleted(services: Services, name: CollectionName, dry_run: bool = False) -> Swept | None:
+    """Remove what a deleted collection has left in the storage.
+
+    None where there is a collection of that name again: it sweeps what was left with its own.
+    """
+    if services.registry.collections.find(name.key) is not None:
+        return None
+    artifacts = services.artifacts.sweep(name, GRACE_SECONDS, dry_run=dry_run)
+    objects = services.objects.sweep(name, (), BYTES_GRACE_SECONDS, dry_run=dry_run)
+    return _swept(artifacts, 0, objects)
+
+
+def _swept(artifacts: Sequence[Dated], versions: int, objects: Sequence[Dated]) -> Swept:
     return Swept(
         artifacts_removed=len(artifacts),
         artifact_bytes_removed=sum(each.bytes for each in artifacts),
-        versions_forgotten=forgotten,
+        versions_forgotten=versions,
         objects_removed=len(objects),
         object_bytes_removed=sum(each.bytes for each in objects),
     )
@@ -187,3 +224,28 @@ def compact_collection(services: Services, key: str, dry_run: bool = False) -> C
             services.index_of(collection, beside.fingerprint).maintain(thorough=True)
     after = index.stored()
     return Compacted(rows, dropped, before.versions, after.versions, before.bytes, after.bytes)
+
+
+def drop_deleted(
+    services: Services, name: CollectionName, dry_run: bool = False
+) -> Compacted | None:
+    """Drop the tables that a deleted collection has left, and forget it when nothing is left.
+
+    None where there is a collection of that name again: what there is is its own.
+
+    Raises:
+        TransientError: when the index does not answer.
+    """
+    if services.registry.collections.find(name.key) is not None:
+        if not dry_run:
+            forget_deletion(services, name)
+        return None
+    address = services.settings.lancedb_address
+    before = stored_of(address, name.table)
+    dropped = drop_collection(address, name.table, dry_run=dry_run)
+    after = stored_of(address, name.table)
+    left = services.artifacts.sweep(name, dry_run=True)
+    left += services.objects.sweep(name, (), dry_run=True)
+    if not (dry_run or left or after.tables):
+        forget_deletion(services, name)
+    return Compacted(0, dropped, before.versions, after.versions, before.bytes, after.bytes)

@@ -49,6 +49,15 @@ class Lookout:
         said = [record.getMessage() for record in self._log.records]
         return [line for line in said if line.startswith("alert (")]
 
+    def put_document(self, state: str) -> None:
+        """Have a document in the registry that was asked for in 1970."""
+        with self.services.registry.database.write() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO documents (document_id, collection_key, name, uri, state, fetch, "
+                "attempts, not_before, priority, requested_at, force, created_at, updated_at) "
+                f"VALUES ('a', 'papers', 'a', 'file:///a', '{state}', 0, 0, 0, 0, 0, 0, 0, 0)"
+            )
+
     def run(self, severity: dg.AssetCheckSeverity, *, passed: bool, fails: bool = False) -> None:
         """Materialise an asset with a check."""
 
@@ -119,13 +128,19 @@ def test_failed_documents_are_told_of(lookout: Lookout, papers: Collection) -> N
     registry = lookout.services.registry
     registry.collections.configure(papers.key, {"alerts.failed_documents": 1})
     assert lookout.heard() == []
-    with registry.database.write() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO documents (document_id, collection_key, name, uri, state, fetch, attempts,"
-            " not_before, priority, requested_at, force, created_at, updated_at) VALUES"
-            " ('a', 'papers', 'a', 'file:///a', 'failed', 0, 0, 0, 0, 0, 0, 0, 0)"
-        )
+    lookout.put_document("failed")
 
     (told,) = lookout.heard()
     assert told.startswith("alert (documents_failed): collection papers: 1 of 1 documents failed")
+    assert lookout.heard() == []
+
+
+def test_documents_that_wait_for_long_are_told_of(lookout: Lookout, papers: Collection) -> None:
+    registry = lookout.services.registry
+    lookout.put_document("pending")
+    assert lookout.heard() == []
+    registry.collections.configure(papers.key, {"alerts.waiting_seconds": 600})
+
+    (told,) = lookout.heard()
+    assert told.startswith("alert (documents_waiting): collection papers: a document waits for ")
     assert lookout.heard() == []

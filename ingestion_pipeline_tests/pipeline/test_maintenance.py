@@ -123,6 +123,29 @@ def test_the_partition_of_a_deleted_collection_goes(lab: Lab, two: tuple[Path, P
     assert lab.instance.get_dynamic_partitions(PARTITIONS_NAME) == ["papers"]
 
 
+def test_what_a_killed_deletion_of_a_collection_has_left_goes(
+    lab: Lab, two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "GRACE_SECONDS", -60.0)
+    monkeypatch.setattr(maintenance, "BYTES_GRACE_SECONDS", -60.0)
+    lab.run()
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deletion, "drop_collection", die)
+        with pytest.raises(KeyboardInterrupt):
+            delete_collection(lab.services, CollectionName("default", "papers"))
+
+    result = run_job(lab, "maintenance_job")
+
+    assert result.success
+    assert figures(result, "sweep_storage")["objects_removed"] == 2
+    assert figures(result, "compact_indexes")["tables_dropped"] == 1
+    assert list(lab.services.store.keys()) == []
+
+
 def test_what_nobody_purged_is_purged_by_a_run(
     lab: Lab, two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -222,6 +222,25 @@ def test_pictures_belong_to_one_document(artifacts: ArtifactStore) -> None:
     assert artifacts.get_picture(OURS, "d1", "c0ffee") is None
 
 
+def test_sweeping_a_collection_that_is_gone_takes_all_that_is_old_and_its_own(
+    artifacts: ArtifactStore, store: ObjectStore
+) -> None:
+    others = [CollectionName("acme", "handbook2"), CollectionName("default", "handbook")]
+    for name in (OURS, *others):
+        artifacts.put(name, "d1", Stage.PARSED, "f1", b"result")
+        artifacts.answers(name, "d1").put("key", "answer")
+        artifacts.put_map(name, b"map")
+
+    assert artifacts.sweep(OURS, older_than=3600) == []
+    would_go = artifacts.sweep(OURS, dry_run=True)
+    assert len(list(store.keys())) == 9
+    assert artifacts.sweep(OURS) == would_go
+
+    assert len(would_go) == 3
+    assert len(list(store.keys())) == 6
+    assert not [key for key in store.keys() if "acme/handbook/" in f"{key}/"]  # noqa: SIM118
+
+
 def test_answers_outlive_sweeps_and_go_with_their_document(artifacts: ArtifactStore) -> None:
     answers = artifacts.answers(OURS, "d1")
     answers.put("k1", "Forty-two: 四十二")

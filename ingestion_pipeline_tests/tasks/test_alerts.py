@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 from pydantic import SecretStr
 
 from ingestion_pipeline.model.collections import AlertsConfig, CollectionConfig, CollectionName
-from ingestion_pipeline.registry.figures import Failed
+from ingestion_pipeline.model.tasks import Priority
+from ingestion_pipeline.registry.figures import Failed, Waiting
+from ingestion_pipeline.registry.schema import documents
 from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.tasks import alerts
 from ingestion_pipeline.tasks.alerts import (
@@ -21,11 +24,13 @@ from ingestion_pipeline.tasks.alerts import (
     FinishedRun,
     Reason,
     Watch,
-    failed_by_collection,
     loaded,
     plan,
+    reached_limits,
+    reached_now,
     send,
 )
+from ingestion_pipeline.tasks.submission import submit
 from ingestion_pipeline_tests.fakes import FakeServices
 
 ALERT = Alert(reason=Reason.RUN_FAILED, key="run:1", text="a run failed", at=1.0)
@@ -47,6 +52,14 @@ def looks(*rounds: list[FinishedRun]) -> list[list[tuple[Reason, str]]]:
         found, watch = plan(watch, runs, [], 1.0)
         heard.append([(alert.reason, alert.key) for alert in found])
     return heard
+
+
+def reached(
+    limits: dict[str, AlertsConfig],
+    failed: Sequence[Failed] = (),
+    waiting: Sequence[Waiting] = (),
+) -> list[Alert]:
+    return list(reached_limits(limits, failed, waiting, 1.0))
 
 
 def test_a_run_is_told_of_when_nobody_tries_again() -> None:
@@ -101,36 +114,103 @@ def test_a_check_of_one_collection_hides_none_of_another() -> None:
 def test_failed_documents_are_told_of_from_a_number_or_a_share_on(
     limits: dict[str, Any], failed: int, total: int, told: bool
 ) -> None:
-    found, _ = plan(Watch(), [], [(Failed("docs", failed, total), AlertsConfig(**limits))], 1.0)
+    found = reached({"docs": AlertsConfig(**limits)}, [Failed("docs", failed, total)])
 
     assert [alert.reason for alert in found] == [Reason.DOCUMENTS_FAILED] * told
 
 
-def test_a_threshold_is_told_of_again_after_it_was_not_reached() -> None:
-    limits = AlertsConfig(failed_documents=2)
+@pytest.mark.parametrize(
+    ("limit", "oldest", "told"),
+    [(None, 1e6, False), (60.0, 60.0, False), (60.0, 60.5, True), (0.5, 0.6, True)],
+)
+def test_documents_that_wait_longer_than_a_limit_are_told_of(
+    limit: float | None, oldest: float, told: bool
+) -> None:
+    limits = {"docs": AlertsConfig(waiting_seconds=limit)}
+
+    found = reached(limits, waiting=[Waiting("docs", 3, oldest)])
+
+    assert [alert.reason for alert in found] == [Reason.DOCUMENTS_WAITING] * told
+
+
+def test_it_is_told_how_long_and_how_many_wait_and_where_to_look() -> None:
+    limits = {"acme/docs": AlertsConfig(waiting_seconds=60)}
+
+    (alert,) = reached(limits, waiting=[Waiting("acme/docs", 12, 7384.4)])
+
+    assert alert.collection == "acme/docs"
+    assert alert.text == (
+        "collection acme/docs: a document waits for 2:03:04 for being indexed, 12 wait in all; "
+        "`ingest status` shows whether all parts work, `ingest tasks` what is under way"
+    )
+
+
+def test_a_limit_of_one_collection_is_none_of_another() -> None:
+    limits = {"a": AlertsConfig(waiting_seconds=60, failed_documents=1), "b": AlertsConfig()}
+
+    found = reached(
+        limits,
+        [Failed(key, 5, 5) for key in "abc"],
+        [Waiting(key, 5, 99.0) for key in "abc"],
+    )
+
+    assert [alert.key for alert in found] == ["documents:a", "waiting:a"]
+
+
+@pytest.mark.parametrize("kind", ["failed", "waiting"])
+def test_a_threshold_is_told_of_again_after_it_was_not_reached(kind: str) -> None:
+    limits = {"docs": AlertsConfig(failed_documents=2, waiting_seconds=2)}
     watch, heard = Watch(), []
-    for failed in (2, 3, 1, 2):
-        found, watch = plan(watch, [], [(Failed("docs", failed, 9), limits)], 1.0)
+    for figure in (3, 4, 1, 3):
+        failed = [Failed("docs", figure, 9)] if kind == "failed" else []
+        waiting = [Waiting("docs", 1, figure)] if kind == "waiting" else []
+        found, watch = plan(watch, [], reached(limits, failed, waiting), 1.0)
         heard.append(len(found))
 
     assert heard == [1, 0, 0, 1]
 
 
 def test_a_threshold_that_was_taken_away_is_forgotten() -> None:
-    _, watch = plan(Watch(), [], [(Failed("docs", 2, 2), AlertsConfig(failed_documents=1))], 1.0)
+    limits = {"docs": AlertsConfig(failed_documents=1, waiting_seconds=1)}
+    found = reached(limits, [Failed("docs", 2, 2)], [Waiting("docs", 2, 2.0)])
+    _, watch = plan(Watch(), [], found, 1.0)
+    assert len(watch.failing) == 2
 
     _, watch = plan(watch, [], [], 1.0)
 
     assert watch.failing == ()
 
 
-def test_only_collections_with_a_threshold_are_counted(services: FakeServices) -> None:
+def test_nothing_of_an_empty_collection_is_reached(services: FakeServices) -> None:
     known = services.registry.collections
-    assert failed_by_collection(services) == []
-    config = CollectionConfig().updated({"alerts.failed_documents": 1})
-    known.create(CollectionName("default", "empty"), config)
+    assert reached_now(services, 1.0) == []
+    limits = {"alerts.failed_documents": 1, "alerts.waiting_seconds": 0.001}
+    known.create(CollectionName("default", "empty"), CollectionConfig().updated(limits))
 
-    assert failed_by_collection(services) == []
+    assert reached_now(services, 1.0) == []
+
+
+def test_a_document_waits_from_when_it_was_asked_for_until_it_is_indexed(
+    services: FakeServices, tmp_path: Path
+) -> None:
+    registry, path = services.registry, tmp_path / "a.txt"
+    path.write_text("Some words.")
+    collection = registry.collections.ensure(CollectionName("default", "docs"))[0]
+    registry.collections.configure("docs", {"alerts.waiting_seconds": 3600})
+    submit(services, collection, [path], Priority.NORMAL, {})
+    assert reached_now(services, 1.0) == []
+
+    for state in ("pending", "processing"):
+        with registry.database.write() as connection:
+            values = {"state": state, "requested_at": time.time() - 3700}
+            connection.execute(documents.update().values(values))
+        (alert,) = reached_now(services, 1.0)
+        assert alert.key == "waiting:docs"
+        assert "a document waits for 1:01:40 for being indexed, 1 wait in all" in alert.text
+    for state in ("indexed", "failed", "input", "deleted"):
+        with registry.database.write() as connection:
+            connection.execute(documents.update().values(state=state))
+        assert reached_now(services, 1.0) == []
 
 
 def test_what_is_known_survives_and_what_cannot_be_read_begins_anew() -> None:

@@ -16,17 +16,21 @@ from ingestion_pipeline.model.documents import STAGES, Document, Stage
 from ingestion_pipeline.model.tasks import Backend, Priority
 from ingestion_pipeline.registry.claims import Wanted
 from ingestion_pipeline.registry.schema import claims, document_versions, documents
-from ingestion_pipeline.tasks import inspection
+from ingestion_pipeline.tasks import deletion, inspection
+from ingestion_pipeline.tasks.deletion import delete_collection, deleted_collections
 from ingestion_pipeline.tasks.doubts import settle_doubts
 from ingestion_pipeline.tasks.inspection import compare_index_with_registry
 from ingestion_pipeline.tasks.maintenance import (
     BYTES_GRACE_SECONDS,
     GRACE_SECONDS,
     Purged,
+    Value,
     compact_collection,
+    drop_deleted,
     purge_collection,
     report_of_each,
     sweep_collection,
+    sweep_deleted,
 )
 from ingestion_pipeline.tasks.services import ANSWERS_OF_BUILDS, Services
 from ingestion_pipeline.tasks.submission import submit, submit_deletion
@@ -429,3 +433,138 @@ def test_tables_beside_the_searched_one_are_compacted_too(desk: Desk) -> None:
     assert before.tables == 2
     assert done.versions_before == before.versions
     assert done.versions < before.versions
+
+
+def kill_deletion(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Index a document, draw a map, and kill the collection's deletion when all is left to do."""
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    desk.submit("a.txt", f"{CANARY} words.")
+    desk.run()
+    desk.services.artifacts.put_map(desk.collection.name, CANARY.encode())
+    with monkeypatch.context() as patch:
+        patch.setattr(deletion, "drop_collection", die)
+        with pytest.raises(KeyboardInterrupt):
+            delete_collection(desk.services, desk.collection.name)
+
+
+def night(desk: Desk, *, dry_run: bool = False) -> dict[str, Value]:
+    """Do for all collections and deleted ones what the parts of the night do."""
+    reports = [
+        report_of_each(desk.services, purge_collection, dry_run),
+        report_of_each(desk.services, sweep_collection, dry_run, sweep_deleted),
+        report_of_each(desk.services, compact_collection, dry_run, drop_deleted),
+    ]
+    assert [problem for report in reports for problem in report.problems] == []
+    return {name: value for report in reports for name, value in report.figures.items()}
+
+
+def tables(desk: Desk) -> list[str]:
+    return sorted(path.name for path in Path(desk.services.settings.lancedb_address).iterdir())
+
+
+def test_what_a_killed_deletion_has_left_goes_when_its_grace_is_over(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_deletion(desk, monkeypatch)
+    left = desk.contents()
+    assert len(left) > 4
+    assert len(tables(desk)) == 1
+
+    assert night(desk) == {"collections": 0}
+    assert desk.contents() == left
+    desk.later(GRACE_SECONDS + 60)
+    first = night(desk)
+    assert (first["tables_dropped"], first["objects_removed"]) == (1, 0)
+    assert first["artifacts_removed"] == len(left) - 2, "all but the source bytes and the mark"
+    assert tables(desk) == []
+    assert len(desk.objects()) == 1
+    desk.later()
+    second = night(desk)
+    assert (second["artifacts_removed"], second["objects_removed"]) == (0, 1)
+
+    assert desk.contents() == {}
+    assert desk.traces() == []
+    assert night(desk) == {"collections": 0}
+
+
+def test_a_dry_run_tells_of_what_a_killed_deletion_has_left_and_leaves_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_deletion(desk, monkeypatch)
+    desk.later()
+    before, names = desk.contents(), tables(desk)
+
+    would = night(desk, dry_run=True)
+
+    assert (desk.contents(), tables(desk)) == (before, names)
+    done = night(desk)
+    removed = ("tables_dropped", "artifacts_removed", "artifact_bytes_removed", "objects_removed")
+    assert {name: would[name] for name in removed} == {name: done[name] for name in removed}
+    assert done["bytes_before"] == would["bytes_before"] != done["bytes"] == 0
+    assert desk.contents() == {}
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same file again", "another file"])
+def test_a_new_collection_of_a_name_whose_deletion_was_killed_loses_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    kill_deletion(desk, monkeypatch)
+    desk.later()
+    desk.services.registry.collections.ensure(desk.collection.name)
+    name = "a.txt" if same else "b.txt"
+    desk.submit(name, f"{CANARY} words." if same else "Other words.")
+    desk.run()
+    desk.later()
+
+    for _ in range(2):
+        night(desk)
+
+    document = desk.document(name)
+    assert desk.visible() == {document.document_id}
+    assert desk.objects() == {document.object_key}
+    assert compare_index_with_registry(desk.services, "docs").differences == ()
+    parsed = desk.services.artifacts.get_parsed(
+        desk.collection.name, document.document_id, document.stages[Stage.PARSED]
+    )
+    assert parsed is not None
+    assert deleted_collections(desk.services, 0) == []
+    if not same:
+        desk.services.artifacts.delete_map(desk.collection.name)  # drawn anew by the next build
+        assert desk.traces() == []
+
+
+def test_what_is_left_is_removed_of_deleted_collections_only(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registry may be new, or not the right one: what it does not know keeps everything."""
+    services = desk.services
+    others = [CollectionName("default", "docs2"), CollectionName("acme", "docs")]
+    for name in others:
+        services.objects.put(name, b"of somebody")
+        services.artifacts.put(name, "unknown", Stage.PARSED, "0" * 64, b"of somebody")
+        services.artifacts.put_map(name, b"of somebody")
+        index = CollectionIndex(services.settings.lancedb_address, name.table, "fake")
+        index.publish([sample("one", "Words of somebody.")])
+    of_others = desk.contents()
+    kill_deletion(desk, monkeypatch)
+    desk.later()
+
+    night(desk)
+
+    assert desk.contents() == of_others
+    assert [name.partition(".G")[0] for name in tables(desk)] == ["_4_acme_docs", "docs2"]
+
+
+def test_what_is_stored_after_a_deletion_is_found_by_the_night(desk: Desk) -> None:
+    desk.submit("a.txt", "Some words.")
+    desk.run()
+    delete_collection(desk.services, desk.collection.name)
+    desk.services.artifacts.put(desk.collection.name, "late", Stage.PARSED, "0" * 64, b"late")
+    desk.later()
+
+    assert night(desk)["artifacts_removed"] == 1
+
+    assert desk.contents() == {}

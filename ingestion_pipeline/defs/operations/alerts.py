@@ -24,7 +24,7 @@ def alert_sensor(
     watch = alerts.loaded(context.cursor)
     since = now if watch.seen_until is None else watch.seen_until
     runs, seen_until = finished_runs(context.instance, since, now)
-    found, watch = alerts.plan(watch, runs, alerts.failed_by_collection(opened), now)
+    found, watch = alerts.plan(watch, runs, alerts.reached_now(opened, now), now)
     watch = alerts.send(opened.settings, found, watch)
     context.update_cursor(watch.model_copy(update={"seen_until": seen_until}).model_dump_json())
     return dg.SkipReason(f"{len(runs)} runs ended; {len(found)} alerts")
