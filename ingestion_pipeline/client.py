@@ -273,14 +273,17 @@ class IngestionClient:
         *,
         collection: str,
         tenant: str = DEFAULT_TENANT,
+        from_component: str | None = None,
         dry_run: bool = False,
     ) -> Task:
         """Give documents to a pipeline and take them through it; all of the collection by default.
 
-        With ``dry_run`` nothing of that is done but what ``dry_runs`` then says.
+        With ``from_component`` they are done again from that component on, also if nothing changed;
+        with ``dry_run`` nothing is done but what ``dry_runs`` then says.
 
         Raises:
-            PermanentError: of kind ``not_found`` if there is no such pipeline.
+            PermanentError: of kind ``not_found`` if there is no such pipeline, of kind
+                ``invalid_option`` if it has no such component.
         """
         from ingestion_pipeline.tasks.submission import submit_dataflow
 
@@ -288,7 +291,16 @@ class IngestionClient:
         ids = document_ids or [
             document.document_id for document in self.services.registry.documents.find(known.key)
         ]
-        return self.get_task(submit_dataflow(self.services, known, pipeline, ids, dry_run=dry_run))
+        return self.get_task(
+            submit_dataflow(
+                self.services,
+                known,
+                pipeline,
+                ids,
+                from_component=from_component,
+                dry_run=dry_run,
+            )
+        )
 
     def dry_runs(self, task_id: str) -> list[DryRun]:
         """Return what each component would have given, by document, in a task with ``dry_run``.

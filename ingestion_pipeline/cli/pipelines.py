@@ -73,6 +73,14 @@ def run(
         list[str] | None, typer.Argument(metavar="[DOCUMENT_ID…]", help="All, if none is named.")
     ] = None,
     tenant: TenantOption = TENANT,
+    from_component: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="COMPONENT",
+            help="Do them again from this component on, although nothing changed.",
+        ),
+    ] = None,
     dry_run: DryRunOption = False,
     wait: WaitOption = False,
     timeout: TimeoutOption = None,
@@ -81,7 +89,12 @@ def run(
     """Give known documents to a pipeline, and take them through it."""
     client = IngestionClient()
     task = client.run_pipeline(
-        pipeline, document_ids or (), collection=collection, tenant=tenant, dry_run=dry_run
+        pipeline,
+        document_ids or (),
+        collection=collection,
+        tenant=tenant,
+        from_component=from_component,
+        dry_run=dry_run,
     )
     wait = wait or dry_run
     if not task.state.final:

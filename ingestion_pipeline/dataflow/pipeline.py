@@ -30,6 +30,7 @@ from ingestion_pipeline.dataflow.forms import (
     PipelineForm,
     Splitter,
 )
+from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.documents import STANDARD, Stage
 
 ONCE: dict[Stage, tuple[type[Component], ...]] = {
@@ -111,6 +112,23 @@ class Pipeline:
         for name in node.inputs:
             found |= self.before(self._by_name[name])
         return frozenset(found)
+
+    def steps_before(self, name: str) -> frozenset[str]:
+        """Return the steps that neither are a component nor read it, directly or not.
+
+        Raises:
+            PermanentError: of kind ``invalid_option``, with those there are, if it has none so
+                named.
+        """
+        if name not in self._by_name:
+            raise PermanentError(
+                ErrorKind.INVALID_OPTION,
+                f"the pipeline {self.name} has no component {name!r}; it has: "
+                + ", ".join(self._by_name),
+            )
+        kept = [n for n in self.nodes if n.name != name and name not in self.before(n)]
+        whole = all(node in kept for node in self.parts)  # then what they are put together to, too
+        return frozenset(node.step for node in kept) | ({Stage.ENRICHED} if whole else set())
 
 
 def compose(form: PipelineForm) -> Pipeline:

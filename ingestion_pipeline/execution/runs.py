@@ -42,6 +42,8 @@ TASK_SENSOR = "task_stream_sensor"
 """The sensor that takes tasks up; see ``defs.intake``."""
 RETRY_DUE_SECONDS = 120.0
 """How long Dagster's daemon may take to start the retry of a failed run."""
+STOPPED_TAG = "ingestion/stopped"
+"""Why a run was taken for ended; then no person canceled it."""
 STOPPED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 DAEMON_SILENCE_SECONDS = 60.0
 """A daemon beats every 30 seconds; one silent for longer than this is taken for dead."""
@@ -76,12 +78,14 @@ class DagsterRuns:
         """
         run = self._instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
+            self._instance.add_run_tags(run_id, {STOPPED_TAG: reason})
             self._instance.report_run_canceled(run, f"Stopped by reconciliation: {reason}.")
 
     def _standing(self, record: RunRecord) -> Standing:
         run = record.dagster_run
         if run.status is dg.DagsterRunStatus.CANCELED:
-            return Standing.CANCELED
+            by_person = STOPPED_TAG not in run.tags and _is_in_time(self._instance, record)
+            return Standing.CANCELED if by_person else Standing.ENDED
         if run.status is dg.DagsterRunStatus.FAILURE:
             return Standing.RETRY_DUE if self._retry_is_due(record) else Standing.ENDED
         return Standing.ENDED if run.is_finished else Standing.ACTIVE
@@ -104,9 +108,15 @@ def stopped_by_person(instance: dg.DagsterInstance, run_id: str) -> bool:
     record = instance.get_run_record_by_id(run_id)
     if record is None or record.dagster_run.status not in STOPPED:
         return False
+    return _is_in_time(instance, record)
+
+
+def _is_in_time(instance: dg.DagsterInstance, record: RunRecord) -> bool:
+    """Whether a run has not come to Dagster's limit on the run time, or had not when it ended."""
     limit = record.dagster_run.tags.get(MAX_RUNTIME_SECONDS_TAG)
     seconds = float(limit or instance.run_monitoring_max_runtime_seconds)
-    return not seconds or time.time() - (record.start_time or time.time()) < seconds
+    until = record.end_time or time.time()
+    return not seconds or until - (record.start_time or until) < seconds
 
 
 def runs_by_collection(

@@ -68,7 +68,8 @@ class Document:
     that a person said to go on with in spite of doubts. ``parent_id`` is the document that it is
     attached to; ``parser`` its kind, where that is not the collection's; ``pipeline`` the one that
     it belongs to, where that is not the collection's own way. ``stages`` maps each finished stage,
-    and of a pipeline each finished part of one, to the fingerprint of its stored result.
+    and of a pipeline each finished part of one, to the fingerprint of its stored result; ``fresh``
+    are those of them that ``force`` is not about: done since it was asked for, or to be kept.
     """
 
     document_id: str
@@ -92,6 +93,7 @@ class Document:
     force: bool = False
     confirmed: str | None = None
     stages: dict[str, str] = field(default_factory=dict)
+    fresh: frozenset[str] = frozenset()
 
 
 def document_id(collection_key: str, uri: str) -> str:

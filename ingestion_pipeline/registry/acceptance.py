@@ -19,12 +19,14 @@ from ingestion_pipeline.model.tasks import BUILDS, Priority, TaskState, TaskType
 from ingestion_pipeline.registry.arrivals import IN_ORDER_SECONDS, NewDocument, upsert
 from ingestion_pipeline.registry.database import insert_into, now
 from ingestion_pipeline.registry.documents import (
+    Rerun,
     Selection,
     forced,
     mark_pending,
     not_found,
     parts,
     require_known,
+    said_of,
     selected,
     set_parsers,
     set_pipelines,
@@ -45,7 +47,7 @@ class NewTask:
     failed. ``parser`` is the kind that its document is to be taken for, where that is not the
     collection's. ``pipeline`` is the one that its documents are to belong to from now on, or
     ``standard`` for none; else they belong where they do. ``pipelines`` are the recipes of all
-    there are.
+    there are. ``rerun`` says from which of its components on ``force`` does them again.
     """
 
     task_id: str
@@ -61,6 +63,7 @@ class NewTask:
     delete_ids: tuple[str, ...] = ()
     selection: Selection | None = None
     force: bool = False
+    rerun: Rerun | None = None
     parser: ParserKind | None = None
     pipeline: str | None = None
     pipelines: Mapping[str, str] = field(default_factory=dict)
@@ -196,8 +199,8 @@ def _accept_selection(
     )
     if new.pipeline is not None:
         set_pipelines(connection, dict.fromkeys(wanted, _given(new.pipeline)))
-    mark_pending(connection, wanted, new.priority, force=forced(selection))
-    return tell(connection, [new.task_id], f"{len(wanted)} documents wait for a run.")
+    mark_pending(connection, wanted, new.priority, force=forced(selection), rerun=selection.rerun)
+    return tell(connection, [new.task_id], said_of(connection, wanted, selection.rerun))
 
 
 def _accept_build(connection: sa.Connection, new: NewTask) -> list[TaskUpdate]:
@@ -344,11 +347,12 @@ def _want(connection: sa.Connection, wanted: Mapping[str, NewTask]) -> list[Task
         task_documents.insert(),
         [{"task_id": new.task_id, "document_id": each} for each, new in wanted.items()],
     )
-    alike: dict[tuple[Priority, bool], list[str]] = {}
+    alike: dict[tuple[Priority, bool, str], list[str]] = {}
     for document_id, new in wanted.items():
-        alike.setdefault((new.priority, new.force), []).append(document_id)
-    for (priority, force), ids in alike.items():
-        mark_pending(connection, ids, priority, force=force)
+        component = new.rerun.component if new.rerun else ""
+        alike.setdefault((new.priority, new.force, component), []).append(document_id)
+    for (priority, force, _), ids in alike.items():
+        mark_pending(connection, ids, priority, force=force, rerun=wanted[ids[0]].rerun)
     return tell(connection, [new.task_id for new in wanted.values()], "Task is queued.")
 
 

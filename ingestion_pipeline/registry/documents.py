@@ -7,6 +7,7 @@ Belongs here: reads, and marking documents as wanted. Does not belong here: who 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ from ingestion_pipeline.registry.schema import (
     generations,
 )
 from ingestion_pipeline.registry.versions import StampedVersion, embedded_versions, stamped_versions
+
+logger = logging.getLogger(__name__)
 
 NOT_WANTED = (DocumentState.DELETED, DocumentState.INPUT)
 CHUNK = 500
@@ -58,12 +61,24 @@ class Totals:
 
 
 @dataclass(frozen=True)
+class Rerun:
+    """From which component of a pipeline on documents are done again.
+
+    ``kept`` are the steps whose stored results are used, with the recipe that each must have.
+    """
+
+    component: str
+    kept: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Selection:
     """Which documents of a collection are asked for: those named, or else what ``only`` says.
 
     ``force`` has unchanged documents processed again. ``recipe`` is that of the last stage asked
     for; a document whose stored result has another one, or another version, is stale. ``pipelines``
     are the recipes of documents that belong to one, by its name. Only what has a recipe is meant.
+    With ``rerun``, ``force`` is about a component of a pipeline and what reads it.
     """
 
     only: ReindexOnly
@@ -72,6 +87,7 @@ class Selection:
     document_ids: tuple[str, ...] = ()
     force: bool = False
     pipelines: Mapping[str, str] = field(default_factory=dict)
+    rerun: Rerun | None = None
 
 
 class Documents:
@@ -99,8 +115,15 @@ class Documents:
             require_known(connection, collection_key, selection.document_ids)
             wanted = selected(connection, collection_key, selection)
             mark_pending(
-                connection, wanted, Priority.NORMAL, force=forced(selection), requested_by=run_id
+                connection,
+                wanted,
+                Priority.NORMAL,
+                force=forced(selection),
+                rerun=selection.rerun,
+                requested_by=run_id,
             )
+            if selection.rerun:
+                logger.info("%s", said_of(connection, wanted, selection.rerun))
             return len(wanted)
 
     def force(self, collection_key: str, document_ids: Sequence[str]) -> None:
@@ -436,12 +459,20 @@ def mark_pending(
     priority: Priority,
     *,
     force: bool,
+    rerun: Rerun | None = None,
     requested_by: str | None = None,
 ) -> None:
-    """Ask for work on documents; on one that is being worked on, for work once more after that."""
+    """Ask for work on documents; on one that is being worked on, for work once more after that.
+
+    With ``rerun`` they are forced from a component on only; one that is asked for by force already
+    is done from the earlier of both.
+    """
     waiting = (documents.c.state == DocumentState.PENDING) & documents.c.claim_id.is_(None)
     lock_documents(connection, document_ids)
     for part in parts(document_ids):
+        fresh = _unforced(connection, part) if rerun else []
+        if force:
+            _outdate_steps(connection, part, rerun)
         connection.execute(
             documents.update()
             .where(documents.c.document_id.in_(part))
@@ -464,6 +495,77 @@ def mark_pending(
                 updated_at=now(),
             )
         )
+        if rerun:
+            _refresh_steps(connection, fresh, rerun)
+
+
+def _unforced(connection: sa.Connection, document_ids: Sequence[str]) -> Sequence[str]:
+    query = sa.select(documents.c.document_id).where(
+        documents.c.document_id.in_(document_ids), ~documents.c.force
+    )
+    return connection.scalars(query).all()
+
+
+def _outdate_steps(
+    connection: sa.Connection, document_ids: Sequence[str], rerun: Rerun | None
+) -> None:
+    """Have steps of pipelines count as done before they are asked for, but those to be kept."""
+    of_pipelines = sa.select(documents.c.document_id).where(
+        documents.c.document_id.in_(document_ids), documents.c.pipeline.is_not(None)
+    )
+    connection.execute(
+        document_stages.update()
+        .where(
+            document_stages.c.document_id.in_(of_pipelines),
+            document_stages.c.stage.not_in(rerun.kept if rerun else ()),
+        )
+        .values(updated_at=0.0)
+    )
+
+
+def _refresh_steps(connection: sa.Connection, document_ids: Sequence[str], rerun: Rerun) -> None:
+    """Have steps that are to be kept count as done since they are asked for."""
+    connection.execute(
+        document_stages.update()
+        .where(
+            document_stages.c.document_id.in_(document_ids),
+            document_stages.c.stage.in_(rerun.kept),
+        )
+        .values(updated_at=now())
+    )
+
+
+def said_of(connection: sa.Connection, document_ids: Sequence[str], rerun: Rerun | None) -> str:
+    """Say how many documents wait, and how many of them lack a result that is to be kept."""
+    said = f"{len(document_ids)} documents wait for a run"
+    if rerun is None:
+        return f"{said}."
+    said = f"{said} from {rerun.component!r} on"
+    lacking = len(document_ids) - _complete(connection, document_ids, rerun)
+    if not lacking:
+        return f"{said}."
+    return f"{said}; {lacking} of them from an earlier one, as no result of that is kept."
+
+
+def _complete(connection: sa.Connection, document_ids: Sequence[str], rerun: Rerun) -> int:
+    """Count the documents that have all results that are to be kept."""
+    current = [
+        (document_stages.c.stage == stage) & (document_stages.c.recipe == recipe)
+        for stage, recipe in rerun.kept.items()
+    ]
+    if not current:
+        return len(document_ids)
+    query = (
+        sa.select(document_stages.c.document_id)
+        .join(documents)
+        .where(document_stages.c.version == documents.c.sha256, sa.or_(*current))
+        .group_by(document_stages.c.document_id)
+        .having(sa.func.count() == len(current))
+    )
+    return sum(
+        len(connection.scalars(query.where(document_stages.c.document_id.in_(part))).all())
+        for part in parts(document_ids)
+    )
 
 
 def _by_way(selection: Selection) -> sa.ColumnElement[str | None]:
@@ -499,21 +601,33 @@ def select_documents(
     query = (
         sa.select(documents).where(condition).order_by(documents.c.name, documents.c.document_id)
     )
+    is_fresh = documents.c.pipeline.is_not(None) & (
+        document_stages.c.updated_at >= documents.c.requested_at
+    )
     stages = (
         sa.select(
-            document_stages.c.document_id, document_stages.c.stage, document_stages.c.fingerprint
+            document_stages.c.document_id,
+            document_stages.c.stage,
+            document_stages.c.fingerprint,
+            is_fresh,
         )
         .join(documents)
         .where(condition)
     )
     finished: dict[str, dict[str, str]] = {}
+    fresh: dict[str, set[str]] = {}
     rows: list[sa.Row[Any]] = []
     for part in parts(document_ids) if document_ids is not None else [None]:
         named = sa.true() if part is None else documents.c.document_id.in_(part)
         rows += connection.execute(query.where(named)).all()
-        for document_id, stage, fingerprint in connection.execute(stages.where(named)):
+        for document_id, stage, fingerprint, is_new in connection.execute(stages.where(named)):
             finished.setdefault(document_id, {})[stage] = fingerprint
-    return [_document(row, finished.get(row.document_id, {})) for row in rows]
+            if is_new:
+                fresh.setdefault(document_id, set()).add(stage)
+    return [
+        _document(row, finished.get(row.document_id, {}), fresh.get(row.document_id, set()))
+        for row in rows
+    ]
 
 
 def parents_among(connection: sa.Connection, document_ids: Collection[str]) -> set[str]:
@@ -562,7 +676,7 @@ def parts(values: Sequence[str]) -> list[Sequence[str]]:
     return [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]
 
 
-def _document(row: sa.Row[Any], stages: dict[str, str]) -> Document:
+def _document(row: sa.Row[Any], stages: dict[str, str], fresh: set[str]) -> Document:
     error = ErrorInfo(kind=row.error_kind, message=row.error_message) if row.error_kind else None
     return Document(
         document_id=row.document_id,
@@ -586,4 +700,5 @@ def _document(row: sa.Row[Any], stages: dict[str, str]) -> Document:
         force=row.force,
         confirmed=row.confirmed,
         stages=stages,
+        fresh=frozenset(fresh),
     )

@@ -103,7 +103,7 @@ def record(
         for result in kept
         if not (result.transient or result.asks)
     }
-    record_stages(connection, collection_key, finished)
+    record_stages(connection, collection_key, finished, claimed_at)
     asking = {result.document_id for result in kept if result.asks}
     _record_documents(connection, claim_id, claimed_at, kept)
     updates += _record_outcomes(connection, claim_id, kept, asking)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from ingestion_pipeline.model.documents import DocumentState
+from ingestion_pipeline.model.tasks import TaskState
 from ingestion_pipeline.registry.database import Database, now
-from ingestion_pipeline.registry.schema import claims, runs
+from ingestion_pipeline.registry.schema import claims, documents, runs, task_documents, tasks
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,35 @@ class Runs:
         query = sa.select(runs.c.reason).where(runs.c.run_id == run_id)
         with self._database.read() as connection:
             return connection.scalar(query)
+
+    def between_steps(self) -> list[str]:
+        """Return the runs that do nothing now, but took documents to some step of a pipeline.
+
+        That is those whose tasks run, or who asked for documents by themselves.
+        """
+        idle = (
+            documents.c.pipeline.is_not(None)
+            & documents.c.claim_id.is_(None)
+            & (documents.c.state == DocumentState.PENDING)
+        )
+        at_work = sa.select(runs.c.run_id)
+        waits = sa.exists().where(documents.c.document_id == task_documents.c.document_id, idle)
+        of_tasks = sa.select(tasks.c.run_id).where(
+            tasks.c.state == TaskState.RUNNING,
+            tasks.c.run_id.not_in(at_work),
+            sa.exists().where(
+                task_documents.c.task_id == tasks.c.task_id,
+                task_documents.c.outcome.is_(None),
+                waits,  # not joined: SQLite would begin with all documents that wait
+            ),
+        )
+        of_their_own = sa.select(documents.c.requested_by).where(
+            idle,
+            documents.c.requested_by.is_not(None),
+            documents.c.requested_by.not_in(at_work),
+        )
+        with self._database.read() as connection:
+            return sorted(connection.scalars(sa.union(of_tasks, of_their_own)))
 
     def find(self) -> list[RunRecord]:
         """Return every run that works or holds a claim."""

@@ -36,9 +36,15 @@ class FinishedStages:
 
 
 def record_stages(
-    connection: sa.Connection, collection_key: str, finished: Mapping[str, FinishedStages]
+    connection: sa.Connection,
+    collection_key: str,
+    finished: Mapping[str, FinishedStages],
+    begun_at: float | None = None,
 ) -> None:
-    """Upsert the stages' fingerprints, by document, and the collection's data versions."""
+    """Upsert the stages' fingerprints, by document, and the collection's data versions.
+
+    What was asked for after ``begun_at``, which is now if it is not said, they are no answer to.
+    """
     rows = [
         {
             "document_id": document_id,
@@ -53,13 +59,17 @@ def record_stages(
     if not rows:
         return
     before = _fingerprints(connection, sorted(finished))
-    insert = insert_into(connection, document_stages).values(updated_at=now())
+    at = now() if begun_at is None else sa.literal(begun_at, sa.Double)
+    insert = insert_into(connection, document_stages).values(updated_at=at)
+    kept = document_stages.c.updated_at > insert.excluded.updated_at  # see ``Rerun``
     connection.execute(
         insert.on_conflict_do_update(
             index_elements=document_stages.primary_key,
-            set_={
-                name: insert.excluded[name]
-                for name in ("version", "recipe", "fingerprint", "updated_at")
+            set_={name: insert.excluded[name] for name in ("version", "recipe", "fingerprint")}
+            | {
+                "updated_at": sa.case(
+                    (kept, document_stages.c.updated_at), else_=insert.excluded.updated_at
+                )
             },
         ),
         rows,

@@ -58,7 +58,7 @@ def run(work: Work, tools: Tools, control: Control) -> ParsedDocument:
             tools.collection.name, work.document.document_id, fingerprint, value
         ),
     )
-    _note(work, tools, parsed, force=work.document.force)
+    _note(work, tools, parsed, force=work.is_forced(Stage.PARSED))
     if work.document.confirmed != work.version and (found := doubt(parsed, work.document.name)):
         raise found
     return parsed

@@ -5,6 +5,7 @@ Belongs here: the data that is handed from stage to stage. Does not belong here:
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from ingestion_pipeline.storage.objects import SourceObjects
 from ingestion_pipeline.storage.parts import StoredChunks, StoredVectors
 from ingestion_pipeline.storage.sources import SourcePolicy
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -149,9 +151,10 @@ class Work:
 
     def is_forced(self, stage: str) -> bool:
         """Whether a step is done again although its result is stored."""
-        if self.redo == Stage.INDEXED:  # which puts parts together first
-            return self.document.force and stage in (Stage.ENRICHED, Stage.INDEXED)
-        return self.document.force and self.redo in (None, stage)
+        wanted = self.redo in (None, stage) or (
+            self.redo == Stage.INDEXED and stage == Stage.ENRICHED  # which it puts together first
+        )
+        return self.document.force and wanted and stage not in self.document.fresh
 
     def done(self, stage: str) -> None:
         """Note that the result of a stage is stored."""
@@ -169,8 +172,11 @@ class Work:
         Without ``store`` it is stored as it is computed.
         """
         with self.timed(stage) as timer:
-            value = None if self.is_forced(stage) else load()
+            forced = self.is_forced(stage)
+            value = None if forced else load()
             timer.computed = value is None
+            if value is None and not forced and self.is_recorded(stage):
+                logger.info("%s: no result of %s is stored any more", self.document.name, stage)
             if value is None:
                 value = compute()
                 if store is not None:

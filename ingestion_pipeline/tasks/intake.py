@@ -110,7 +110,7 @@ def new_task(services: Services, message: TaskMessage, task_id: str) -> NewTask:
             ids = tuple(message.document_ids or ())
             return replace(task, selection=selection(task, options.only, ids))
         if isinstance(options, DataflowOptions):
-            task = for_pipeline(services, task, options)
+            task = for_pipeline(services, collection, task, options)
             if options.dry_run:
                 return _dry_run(services, task, message, collection)
             if message.document_ids:
@@ -155,19 +155,35 @@ def tries(
 def selection(task: NewTask, only: ReindexOnly, document_ids: tuple[str, ...] = ()) -> Selection:
     """Return which documents a task is about: those named, or else all that ``only`` means."""
     return Selection(
-        only, task.recipe, document_ids=document_ids, force=task.force, pipelines=task.pipelines
+        only,
+        task.recipe,
+        document_ids=document_ids,
+        force=task.force,
+        pipelines=task.pipelines,
+        rerun=task.rerun,
     )
 
 
-def for_pipeline(services: Services, task: NewTask, options: DataflowOptions) -> NewTask:
+def for_pipeline(
+    services: Services, collection: Collection, task: NewTask, options: DataflowOptions
+) -> NewTask:
     """Have the documents of a task belong to a pipeline.
 
     Raises:
-        PermanentError: of kind ``not_found`` if there is none of that name.
+        PermanentError: of kind ``not_found`` if there is none of that name, of kind
+            ``invalid_option`` if it has no component ``from_component``.
     """
-    if options.pipeline != STANDARD:
-        services.pipeline(options.pipeline)
-    return replace(task, pipeline=options.pipeline, force=options.force)
+    name, component = options.pipeline, options.from_component
+    if name == STANDARD:
+        if component is not None:
+            raise PermanentError(
+                ErrorKind.INVALID_OPTION,
+                f"{STANDARD!r} has no components to begin from: leave 'from_component' out",
+            )
+        return replace(task, pipeline=name, force=options.force)
+    services.pipeline(name)
+    rerun = services.rerun(collection, name, component) if component is not None else None
+    return replace(task, pipeline=name, force=options.force or rerun is not None, rerun=rerun)
 
 
 def _document(services: Services, message: TaskMessage, collection: Collection) -> NewDocument:

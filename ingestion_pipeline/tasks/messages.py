@@ -47,6 +47,8 @@ class DataflowOptions(BaseModel):
     """Its name, or ``standard`` for what the collection does by itself."""
     force: bool = False
     """Process documents although nothing changed."""
+    from_component: str | None = None
+    """The same from this component of the pipeline on; what is before it is kept."""
     dry_run: bool = False
     """Say what each component would give, and publish nothing; see ``tasks.dry_runs``."""
 

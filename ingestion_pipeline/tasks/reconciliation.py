@@ -109,15 +109,31 @@ def reconcile(services: Services, runs: Runs) -> Reconciled:
             _carry_out(services, runs, run, verdicts[run.run_id])
     expired = registry.tasks.expire()
     tell(services.events, expired)
+    stopped = cancel_stopped(services, runs)
     settled = settle_doubts(services)
     finish_deletions(services)
     decisions = list(verdicts.values())
     return Reconciled(
         given_back=decisions.count(Verdict.GIVE_BACK) + decisions.count(Verdict.STOP_AND_GIVE_BACK),
-        canceled=decisions.count(Verdict.CANCEL),
+        canceled=decisions.count(Verdict.CANCEL) + stopped,
         expired=len(expired),
         settled=settled,
     )
+
+
+def cancel_stopped(services: Services, runs: Runs) -> int:
+    """Cancel what runs had that a person stopped between two steps; return how many runs.
+
+    Within a step a run does that itself. Between two it holds nothing: a run that is planned before
+    this is done would take its documents on.
+    """
+    found = services.registry.runs.between_steps()
+    standings = runs.standings(found)
+    stopped = [run_id for run_id in found if standings.get(run_id) is Standing.CANCELED]
+    if stopped:
+        logger.warning("%s stopped by a person between two steps", ", ".join(stopped))
+        tell(services.events, services.registry.claims.cancel_runs(stopped))
+    return len(stopped)
 
 
 def _carry_out(services: Services, runs: Runs, run: RunRecord, decided: Verdict) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ingestion_pipeline.model.chunks import Chunk
     from ingestion_pipeline.model.enrichment import TocEntry
     from ingestion_pipeline.parsing import ParserPool
+    from ingestion_pipeline.registry.documents import Rerun
     from ingestion_pipeline.registry.registry import Registry
     from ingestion_pipeline.stages.graph_inputs import GraphInputs
     from ingestion_pipeline.stages.mapped import MapInputs
@@ -396,6 +397,19 @@ class Services:
             self._model_name(),
             partial(self._lessons, collection.name.tenant),
         )
+
+    def rerun(self, collection: Collection, pipeline: str, component: str) -> Rerun:
+        """Return what is kept when documents are done again from a component on.
+
+        Raises:
+            PermanentError: of kind ``not_found`` if there is no such pipeline, of kind
+                ``invalid_option`` if it has no such component.
+        """
+        from ingestion_pipeline.registry.documents import Rerun
+
+        kept = self.pipeline(pipeline).steps_before(component)
+        recipes = self.way(collection, pipeline).recipes
+        return Rerun(component, {step: recipes[step] for step in kept})
 
     def pipeline_recipes(self, collection: Collection) -> dict[str, str]:
         """Return the current recipe of what each pipeline publishes in a collection."""

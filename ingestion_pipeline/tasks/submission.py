@@ -88,7 +88,7 @@ def submit(
     template = replace(template, batch_id=batch_id)
     dry_run = isinstance(parsed, DataflowOptions) and parsed.dry_run
     if isinstance(parsed, DataflowOptions):
-        template = for_pipeline(services, template, parsed)
+        template = for_pipeline(services, collection, template, parsed)
     elif isinstance(parsed, IngestOptions):
         template = replace(template, force=parsed.force, parser=parsed.parser)
     task_ids: list[str] = []
@@ -131,14 +131,22 @@ def submit_dataflow(
     pipeline: str,
     document_ids: Sequence[str],
     *,
+    from_component: str | None = None,
     dry_run: bool = False,
 ) -> str:
-    """Accept a task that takes known documents through a pipeline, and return its id."""
-    options: dict[str, object] = {"pipeline": pipeline} | ({"dry_run": True} if dry_run else {})
+    """Accept a task that takes known documents through a pipeline, and return its id.
+
+    With ``from_component`` they are done again from there on, also if nothing changed.
+    """
+    options: dict[str, object] = {"pipeline": pipeline}
+    if from_component is not None:
+        options["from_component"] = from_component
+    if dry_run:
+        options["dry_run"] = True
     parsed = parse_options(TaskType.DATAFLOW, options)
     assert isinstance(parsed, DataflowOptions)  # noqa: S101 - for the type checker
     task = _task(services, collection, TaskType.DATAFLOW, options)
-    task = for_pipeline(services, task, parsed)
+    task = for_pipeline(services, collection, task, parsed)
     if dry_run:
         _accept(services, [tries(task, document_ids=document_ids)], publish=False)
         return task.task_id

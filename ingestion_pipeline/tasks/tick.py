@@ -12,6 +12,7 @@ from ingestion_pipeline.registry.documents import Backlog
 from ingestion_pipeline.tasks.deletion import apply_deletions
 from ingestion_pipeline.tasks.intake import Received, receive
 from ingestion_pipeline.tasks.planning import PlannedRun, Way, plan
+from ingestion_pipeline.tasks.reconciliation import Runs, cancel_stopped
 from ingestion_pipeline.tasks.services import Services
 
 logger = logging.getLogger(__name__)
@@ -61,8 +62,11 @@ def _with_pipelines(services: Services, backlog: list[Backlog]) -> list[Backlog]
     return [each for each in backlog if each.pipeline not in lost]
 
 
-def tick(services: Services, count_runs: RunCounter) -> Tick:
-    """Receive messages and plan runs for what waits, whether or not Redis answers."""
+def tick(services: Services, count_runs: RunCounter, runs: Runs | None = None) -> Tick:
+    """Receive messages and plan runs for what waits, whether or not Redis answers.
+
+    What ``runs`` left that a person stopped is canceled first, so that it is not planned.
+    """
     registry = services.registry
     poll_seconds = BUSY_POLL_SECONDS if registry.documents.backlog() else IDLE_POLL_SECONDS
     problem = None
@@ -73,6 +77,8 @@ def tick(services: Services, count_runs: RunCounter) -> Tick:
     except IngestError as error:
         problem = error.message
     apply_deletions(services)
+    if runs is not None:
+        cancel_stopped(services, runs)
     backlog = _with_pipelines(services, registry.documents.backlog())
     planned = plan(backlog, count_runs(registry.claims.live_runs()))
     return Tick(

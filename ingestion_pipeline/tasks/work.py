@@ -58,6 +58,9 @@ class WorkRequest:
     only: ReindexOnly | None = None
     document_ids: tuple[str, ...] = ()
     force: bool = False
+    from_component: str | None = None
+    """The component of the pipeline from which on they are done again; None: none, or all by
+    ``force``."""
     pipeline: str | None = None
     """The pipeline whose documents it is about; None: those of the collection's own way."""
     step: str | None = None
@@ -324,14 +327,16 @@ def _mark(services: Services, collection: Collection, request: WorkRequest) -> N
     if request.whole or request.pipeline:
         name = request.pipeline
         recipe = services.way(collection, name).recipes[Stage.INDEXED]
+        component = request.from_component
         documents.request(
             collection.key,
             Selection(
                 request.only,
                 None if name else recipe,
                 document_ids=request.document_ids,
-                force=request.force,
+                force=request.force or component is not None,
                 pipelines={name: recipe} if name else services.pipeline_recipes(collection),
+                rerun=services.rerun(collection, name, component) if name and component else None,
             ),
             request.run_id,
         )

@@ -8,16 +8,22 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent
 
+from ingestion_pipeline.errors import PermanentError
+from ingestion_pipeline.execution.runs import DagsterRuns
 from ingestion_pipeline.model.documents import DocumentState
-from ingestion_pipeline.model.tasks import ReindexOnly, TaskState, TaskType
+from ingestion_pipeline.model.tasks import Backend, ReindexOnly, TaskState, TaskType
 from ingestion_pipeline.stages import chunked
+from ingestion_pipeline.tasks import work
 from ingestion_pipeline.tasks.intake import receive
+from ingestion_pipeline.tasks.reconciliation import reconcile
 from ingestion_pipeline.tasks.submission import (
     submit_dataflow,
     submit_deletion,
     submit_reindex,
 )
+from ingestion_pipeline.tasks.tick import tick
 from ingestion_pipeline_tests.components.desk import OPS, Desk
 
 
@@ -327,3 +333,230 @@ def test_what_is_canceled_after_a_component_is_not_taken_up_by_a_run_that_follow
 
     assert desk.states(submission) == [TaskState.CANCELED, TaskState.SUCCEEDED]
     assert desk.indexed() == {"snow.txt": 1}
+
+
+@pytest.mark.parametrize(
+    ("component", "expected"),
+    [
+        ("indexer", computed(indexer=2)),
+        ("embedder", computed(embedder=2, indexer=2)),
+        ("forms", computed(forms=2, indexer=2)),
+        (
+            "hierarchical_merger",
+            computed(hierarchical_merger=2, forms=2, lengths=2, embedder=2, indexer=2),
+        ),
+    ],
+)
+def test_an_unchanged_pipeline_is_done_again_from_a_component_on(
+    desk: Desk, two: tuple[Path, Path], component: str, expected: dict[str, int]
+) -> None:
+    desk.through(*two)
+    desk.go()
+
+    assert desk.counts(desk.go(from_component=component)) == expected
+    assert desk.counts(desk.go(only="stale")) == computed()
+    assert not any(each.force for each in desk.documents().values())
+    assert desk.indexed() == {"rain.md": 2, "snow.txt": 1}
+
+
+def test_named_documents_are_done_again_from_where_their_results_end(
+    desk: Desk, two: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.through(two[0])
+    desk.go()
+    desk.submit(two[1])  # the collection's own way: parsed alike, nothing else
+    desk.run()
+    ids = [each.document_id for each in desk.documents().values()]
+
+    with caplog.at_level("INFO", logger="ingestion_pipeline"):
+        result = desk.go(from_component="embedder", document_ids=ids)
+
+    assert desk.counts(result) == computed(
+        hierarchical_merger=1, forms=1, lengths=1, embedder=2, indexer=2
+    )
+    assert (
+        "2 documents wait for a run from 'embedder' on; 1 of them from an earlier one, as no "
+        "result of that is kept."
+    ) in caplog.messages
+
+
+def test_a_result_that_was_lost_is_made_again_and_that_is_said(
+    desk: Desk, two: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.through(two[0])
+    desk.go()
+    store = desk.services.store
+    for key in list(store.keys("artifacts/default/papers")):
+        if "/chunked-" in key:
+            store.delete(key)
+
+    with caplog.at_level("INFO", logger="ingestion_pipeline"):
+        result = desk.go(from_component="embedder")
+
+    assert desk.counts(result) == computed(embedder=1, indexer=1)
+    assert "rain.md: no result of chunked is stored any more" in caplog.messages
+    assert desk.indexed() == {"rain.md": 2}
+
+
+def test_a_task_in_process_does_a_document_again_from_a_component_on(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    desk.through(*two)
+    desk.go()
+    known = desk.services.registry.collections.get("papers")
+    rain = desk.documents()["rain.md"].document_id
+
+    task_id = submit_dataflow(desk.services, known, "notes", [rain], from_component="forms")
+    report = work.run(
+        desk.services, known, work.WorkRequest("worker", Backend.IN_PROCESS, pipeline="notes")
+    )
+
+    assert {step for step, number in report.computed.items() if number} == {
+        "enriched.forms",
+        "enriched",
+        "indexed",
+    }
+    assert {step for step, number in report.reused.items() if number} >= {
+        "parsed",
+        "chunked",
+        "enriched.lengths",
+        "embedded",
+    }
+    assert desk.services.registry.tasks.get(task_id).state is TaskState.SUCCEEDED
+
+
+@pytest.mark.parametrize("asked", [("embedder", "forms"), ("forms", "embedder")])
+def test_who_asks_for_two_components_gets_both_done_again(
+    desk: Desk, two: tuple[Path, Path], asked: tuple[str, str]
+) -> None:
+    desk.through(two[0])
+    desk.go()
+    known = desk.services.registry.collections.get("papers")
+    rain = desk.documents()["rain.md"].document_id
+
+    for component in asked:
+        submit_dataflow(desk.services, known, "notes", [rain], from_component=component)
+
+    assert desk.counts(desk.go()) == computed(forms=1, embedder=1, indexer=1)
+
+
+def test_force_is_not_taken_back_by_a_later_request_from_a_component_on(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    desk.through(two[0])
+    desk.go()
+    known = desk.services.registry.collections.get("papers")
+    rain = desk.documents()["rain.md"].document_id
+
+    desk.through(two[0], force=True)
+    submit_dataflow(desk.services, known, "notes", [rain], from_component="embedder")
+
+    assert desk.counts(desk.go())["parser"] == 1
+
+
+def test_what_is_asked_for_while_it_is_being_done_is_done_once_more(
+    desk: Desk, two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.through(two[0])
+    desk.go()
+    known = desk.services.registry.collections.get("papers")
+    rain = desk.documents()["rain.md"].document_id
+    chunk, asked = chunked.run, ["hierarchical_merger"]
+
+    def chunk_and_ask(*arguments: Any) -> Any:
+        if asked:
+            submit_dataflow(desk.services, known, "notes", [rain], from_component=asked.pop())
+        return chunk(*arguments)
+
+    monkeypatch.setattr(chunked, "run", chunk_and_ask)
+    result = desk.go(from_component="hierarchical_merger")
+
+    assert desk.counts(result) == computed(
+        hierarchical_merger=2, forms=1, lengths=1, embedder=1, indexer=1
+    )
+
+
+def test_an_unknown_component_is_refused_with_those_there_are(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    desk.through(*two)
+    desk.go()
+    known = desk.services.registry.collections.get("papers")
+    said = (
+        "the pipeline notes has no component 'embeder'; it has: file, parser, "
+        "hierarchical_merger, forms, lengths, embedder, indexer"
+    )
+
+    failed = desk.go(from_component="embeder")
+    with pytest.raises(PermanentError) as refused:
+        submit_dataflow(desk.services, known, "notes", (), from_component="embeder")
+    with pytest.raises(PermanentError, match="has no components to begin from"):
+        submit_dataflow(desk.services, known, "standard", (), from_component="embedder")
+
+    assert not failed.success
+    assert refused.value.message == said
+    (event,) = [e for e in failed.all_events if e.event_type is dg.DagsterEventType.STEP_FAILURE]
+    assert said in str(event.step_failure_data.user_failure_data or event.step_failure_data.error)
+
+
+def test_the_tasks_of_a_run_that_a_person_stops_between_two_components_are_canceled(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    submission = desk.through(*two)
+    stopped = begun(desk, waiting_only=True)
+    registry, runs = desk.services.registry, DagsterRuns(desk.instance)
+    assert registry.runs.between_steps() == [stopped.run_id]
+    assert reconcile(desk.services, runs).canceled == 0
+    assert desk.states(submission) == [TaskState.RUNNING, TaskState.RUNNING]
+
+    desk.instance.report_run_canceled(stopped)
+    planned = tick(desk.services, lambda _: {}, runs).planned
+
+    assert planned == ()
+    assert desk.states(submission) == [TaskState.CANCELED, TaskState.CANCELED]
+    assert registry.runs.between_steps() == []
+    assert desk.counts(desk.go()) == computed()
+
+
+def test_what_a_run_asked_for_itself_is_left_as_it_was_when_a_person_stops_it(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    desk.through(*two)
+    desk.go()
+    stopped = begun(desk, from_component="parser")
+    desk.instance.report_run_canceled(stopped)
+
+    assert reconcile(desk.services, DagsterRuns(desk.instance)).canceled == 1
+
+    assert {each.state for each in desk.documents().values()} == {DocumentState.INDEXED}
+    assert desk.counts(desk.go()) == computed()
+
+
+def test_a_run_that_was_taken_for_ended_between_two_components_is_gone_on_with(
+    desk: Desk, two: tuple[Path, Path]
+) -> None:
+    submission = desk.through(*two)
+    silent = begun(desk, waiting_only=True)
+    runs = DagsterRuns(desk.instance)
+    runs.report_stopped(silent.run_id, "it fell silent")
+
+    assert reconcile(desk.services, runs).canceled == 0
+
+    desk.go()
+    assert desk.states(submission) == [TaskState.SUCCEEDED, TaskState.SUCCEEDED]
+
+
+def begun(desk: Desk, **config: Any) -> dg.DagsterRun:
+    """Return a run that Dagster takes for started, whose first two components are done."""
+    job = desk.defs.resolve_job_def("notes_job")
+    done = job.execute_in_process(
+        run_config={"ops": {"notes": {"config": config}}},
+        instance=desk.instance,
+        partition_key="papers",
+        op_selection=["notes.file", "notes.parser"],
+    )
+    started = DagsterEvent(dg.DagsterEventType.RUN_START.value, job.name)
+    desk.instance.report_dagster_event(started, done.run_id)
+    run = desk.instance.get_run_by_id(done.run_id)
+    assert run is not None
+    return run

@@ -53,6 +53,24 @@ def test_a_setting_changes_the_recipes_from_its_component_on(
     assert changed(of(tmp_path, GOOD), of(tmp_path, GOOD.replace(before, after))) == expected
 
 
+@pytest.mark.parametrize(
+    ("component", "again"),
+    [
+        ("file", {"sourced", "parsed", "chunked", "embedded", "indexed", "enriched", *PARTS}),
+        ("splitter", {"chunked", "embedded", "indexed", "enriched", *PARTS}),
+        ("forms", {"enriched.forms", "enriched", "indexed"}),
+        ("embedder", {"embedded", "indexed"}),
+        ("indexer", {"indexed"}),
+    ],
+)
+def test_a_component_and_what_reads_it_are_done_again(
+    tmp_path: Path, component: str, again: set[str]
+) -> None:
+    pipeline = read_pipeline(written(tmp_path, GOOD))
+
+    assert pipeline.steps_before(component) == {*of(tmp_path, GOOD)} - again
+
+
 def test_a_stage_with_the_settings_of_a_collection_has_its_recipe(tmp_path: Path) -> None:
     config = CollectionConfig(chunk_tokens=100)
 

@@ -190,6 +190,19 @@ def test_a_run_that_does_not_answer_is_taken_for_ended(
     assert found.status is after
 
 
+def test_a_run_that_was_taken_for_ended_was_canceled_by_no_person(
+    instance: dg.DagsterInstance,
+) -> None:
+    silent, late = (record_run(instance, Status.STARTED, tags={MAX_RUNTIME: "100"}) for _ in "ab")
+    record_start(instance, late, seconds_ago=110)
+    runs = DagsterRuns(instance)
+
+    runs.report_stopped(silent.run_id, "it fell silent")
+    instance.report_run_canceled(late)
+
+    assert set(runs.standings([silent.run_id, late.run_id]).values()) == {Standing.ENDED}
+
+
 @pytest.mark.parametrize("report", ["report_run_canceling", "report_run_canceled"])
 def test_a_termination_is_a_persons_unless_the_run_is_over_its_time(
     instance: dg.DagsterInstance, report: str

@@ -46,6 +46,11 @@ class PipelineConfig(dg.Config):
     force: bool = Field(
         default=False, description="Process documents again although nothing changed."
     )
+    from_component: str | None = Field(
+        default=None,
+        description="Process documents again from this component of the pipeline on, although "
+        "nothing changed. What is stored of the components before it, and beside it, is used.",
+    )
     waiting_only: bool = Field(
         default=False,
         description="Take only what tasks wait for, for about a minute in each op. Set by the "
@@ -172,6 +177,7 @@ def _done(
                 only=config.only.value if chooses else None,
                 document_ids=tuple(config.document_ids),
                 force=config.force,
+                from_component=config.from_component,
                 pipeline=pipeline.name,
                 step=node.step,
                 slice_seconds=opened.settings.time_slice_seconds if config.waiting_only else None,

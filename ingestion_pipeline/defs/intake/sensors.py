@@ -34,11 +34,15 @@ def task_stream_sensor(pipeline_jobs: Sequence[PipelineJob]) -> dg.SensorDefinit
 
 def _take_tasks(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Receive, plan, and ask for runs."""
-    from ingestion_pipeline.execution.runs import runs_by_collection
+    from ingestion_pipeline.execution.runs import DagsterRuns, runs_by_collection
     from ingestion_pipeline.tasks.tick import tick
 
     opened = context.resources.services.get()
-    outcome = tick(opened, lambda live_runs: runs_by_collection(context.instance, live_runs))
+    outcome = tick(
+        opened,
+        lambda live_runs: runs_by_collection(context.instance, live_runs),
+        DagsterRuns(context.instance),
+    )
     context.log.info(outcome.summary)
     known = set(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
     new = sorted(outcome.collections - known)
