@@ -36,10 +36,10 @@ class System:
         self.client = IngestionClient(Settings(state_dir=state))
         self.redis = redis.Redis(unix_socket_path=str(state / "redis.sock"))
 
-    def collection(self, name: str) -> None:
+    def collection(self, name: str, **options: object) -> None:
         """Create a collection."""
         self.client.services.registry.collections.create(
-            CollectionName("default", name), CollectionConfig()
+            CollectionName("default", name), CollectionConfig().updated(options)
         )
 
     def send(self, task_id: str, path: Path, collection: str) -> float:
@@ -54,7 +54,9 @@ class System:
         self.redis.xadd("ingest:tasks:normal", {"message": json.dumps(message)})
         return at
 
-    def done(self, task_ids: Sequence[str], seconds: float) -> list[Task]:
+    def done(
+        self, task_ids: Sequence[str], seconds: float, look_every: float = POLL_SECONDS
+    ) -> list[Task]:
         """Wait until tasks are final.
 
         Raises:
@@ -68,7 +70,7 @@ class System:
                 return list(tasks.find(task_ids=task_ids, limit=len(task_ids)))
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{len(task_ids)} tasks: {states}")
-            time.sleep(POLL_SECONDS)
+            time.sleep(look_every)
 
     def run_stats(self) -> list[Any]:
         """Return Dagster's statistics of every run that succeeded, the oldest first."""

@@ -34,6 +34,7 @@ from ingestion_pipeline.registry.documents import (
 from ingestion_pipeline.registry.removal import remove_documents, with_attachments
 from ingestion_pipeline.registry.schema import document_stages, documents, task_documents, tasks
 from ingestion_pipeline.registry.transitions import Ending, TaskUpdate, end, end_each, tell
+from ingestion_pipeline.registry.versions import Version, note_versions
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,11 @@ def accept(connection: sa.Connection, new_tasks: Sequence[NewTask]) -> list[Task
     return updates + _accept_documents(connection, batch)
 
 
-def nothing_to_do(connection: sa.Connection, new_tasks: Sequence[NewTask]) -> set[str]:
-    """Return the ids of those of some tasks that would end as they are accepted.
+def pass_over(connection: sa.Connection, new_tasks: Sequence[NewTask]) -> set[str]:
+    """Return the ids of those of some tasks that would end as they are accepted, and need not be.
 
-    What they bring is on record, and published as they ask for it.
+    What they bring is on record, and published as they ask for it. Stamps of their files may be
+    new, and are remembered.
     """
     brought = {
         new.document.document_id: (new, new.document)
@@ -119,15 +121,26 @@ def nothing_to_do(connection: sa.Connection, new_tasks: Sequence[NewTask]) -> se
         if new.document and not new.force
     }
     before = _look_up(connection, brought)
-    return {
-        new.task_id
-        for each, (new, document) in brought.items()
+    idle = {
+        each: (new, document)
+        for each, (new, document) in sorted(brought.items())
         if (row := before.get(each)) is not None
-        and _is_as_before(replace(document, parser=new.parser), row)
+        and _is_as_before(replace(document, parser=new.parser, stamp=None), row)
         and (new.pipeline is None or _given(new.pipeline) == row.pipeline)
         and (row.pipeline is None or row.pipeline in new.pipelines)
         and _is_done(new, row, row)
     }
+    note_versions(
+        connection,
+        [
+            (each, Version(document.sha256, document.object_key, document.bytes), document.stamp)
+            for each, (_, document) in idle.items()
+            if document.stamp is not None
+            and document.sha256 is not None
+            and document.object_key is not None
+        ],
+    )
+    return {new.task_id for new, _ in idle.values()}
 
 
 def _insert(connection: sa.Connection, new_tasks: Sequence[NewTask]) -> list[NewTask]:

@@ -24,7 +24,7 @@ from ingestion_pipeline.model.tasks import (
     TaskState,
     TaskType,
 )
-from ingestion_pipeline.registry.acceptance import NewTask, accept, is_build, nothing_to_do
+from ingestion_pipeline.registry.acceptance import NewTask, accept, is_build, pass_over
 from ingestion_pipeline.registry.database import Database, lock_names, now
 from ingestion_pipeline.registry.documents import CHUNK, lock_documents, mark_pending, parts
 from ingestion_pipeline.registry.schema import (
@@ -64,10 +64,10 @@ class Tasks:
             lock_documents(connection, ids)
             return accept(connection, new_tasks)
 
-    def nothing_to_do(self, new_tasks: Sequence[NewTask]) -> set[str]:
+    def pass_over(self, new_tasks: Sequence[NewTask]) -> set[str]:
         """Return the ids of those that would end at once if they were accepted now."""
-        with self._database.read() as connection:
-            return nothing_to_do(connection, new_tasks)
+        with self._database.write() as connection:
+            return pass_over(connection, new_tasks)
 
     def get(self, task_id: str) -> Task:
         """Return one task with its messages.

@@ -30,6 +30,14 @@ def stamp(path: Path) -> str | None:
     return _stamp(status)
 
 
+def is_larger(path: Path, size: int) -> bool:
+    """Whether a file has more than so many bytes; no, if that cannot be known."""
+    try:
+        return path.stat().st_size > size
+    except (OSError, ValueError):
+        return False
+
+
 def read(path: Path, max_bytes: int) -> tuple[bytes, str | None]:
     """Return the bytes of a file and its stamp.
 

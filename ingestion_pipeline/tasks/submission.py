@@ -10,12 +10,16 @@ import logging
 import stat
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 from ingestion_pipeline.errors import ErrorKind, IngestError, PermanentError
+from ingestion_pipeline.logs import in_context
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import ErrorInfo, Stage, document_id
 from ingestion_pipeline.model.tasks import Priority, ReindexOnly, TaskMessage, TaskType
@@ -41,6 +45,10 @@ logger = logging.getLogger(__name__)
 
 TASKS_PER_COMMIT = 1000
 """Bounds the time for which others wait for the registry."""
+FILES_AT_ONCE = 8
+"""Each takes a millisecond or two of waiting until its bytes are safe."""
+LARGE_FILE_BYTES = 4 * 1024 * 1024
+"""Of such files one is in memory at a time."""
 REMOTE_SCHEMES = ("http://", "https://", "s3://")
 
 
@@ -102,7 +110,7 @@ def submit(
         made = _with_documents(services, collection, pending, dry_run=dry_run)
         if not dry_run:
             walked = [new for new, source in zip(made, pending, strict=True) if source.is_walked]
-            idle = services.registry.tasks.nothing_to_do(walked)
+            idle = services.registry.tasks.pass_over(walked) if walked else set()
             made = [new for new in made if new.task_id not in idle]
             unchanged += len(idle)
         publish = _accept(services, made, publish=publish)
@@ -254,54 +262,70 @@ def _named(task: NewTask) -> list[str] | None:
 def _with_documents(
     services: Services, collection: Collection, pending: Sequence[_Source], *, dry_run: bool
 ) -> list[NewTask]:
-    """Say of each task what its document is now, or why that cannot be known."""
+    """Say of each task what its document is now, or why that cannot be known.
+
+    Files that have to be read and stored are side by side: each waits for the disk.
+    """
     ids = []
     for source in pending:
         if isinstance(source.place, Path):
             with suppress(PermanentError):  # which will be the task's
                 ids.append(document_id(collection.key, _file_uri(source.place)))
     before = services.registry.documents.stamped(ids)
-    made = [_with_document(services, collection, source, before) for source in pending]
+    known = [_known(services, collection, source, before) for source in pending]
+    unknown = [source for source, task in zip(pending, known, strict=True) if task is None]
+    services.objects  # noqa: B018 - opened once, not by each thread
+    with ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="read") as pool:
+        read = pool.map(in_context(partial(_read, services, collection, Lock())), unknown)
+        made = [task or next(read) for task in known]
     return [tries(each, document=each.document) for each in made] if dry_run else made
 
 
-def _with_document(
+def _known(
     services: Services,
     collection: Collection,
     source: _Source,
     before: Mapping[tuple[str, str], StampedVersion],
-) -> NewTask:
+) -> NewTask | None:
+    """Describe what need not be read: a URL, a file that was read before. Else return None."""
     task = source.task
     try:
         if isinstance(source.place, str):
             uri = check_source(source.place, services.source_policy)
             id_ = document_id(collection.key, uri)
             return replace(task, document=NewDocument(id_, source_name(uri), uri, fetch=True))
-        known = {} if task.force else before
-        return replace(task, document=_document(services, collection, source.place, known))
+        id_ = document_id(collection.key, _file_uri(source.place))
+        stamp = None if task.force else files.stamp(source.place)
+        version = before.get((id_, stamp)) if stamp else None
+        if version is None or not _is_kept(services, collection, version):
+            return None
+        return replace(task, document=_document(collection, source.place, version, None))
     except IngestError as error:
         return replace(task, error=ErrorInfo(kind=error.kind, message=error.message))
 
 
+def _read(
+    services: Services, collection: Collection, one_at_a_time: Lock, source: _Source
+) -> NewTask:
+    """Read a file, and store its bytes."""
+    path = Path(source.place)
+    try:
+        with one_at_a_time if files.is_larger(path, LARGE_FILE_BYTES) else nullcontext():
+            data, stamp = files.read(path, services.settings.max_file_bytes)
+            key, sha256 = services.objects.put(collection.name, data)
+        document = _document(collection, path, Version(sha256, key, len(data)), stamp)
+        return replace(source.task, document=document)
+    except IngestError as error:
+        return replace(source.task, error=ErrorInfo(kind=error.kind, message=error.message))
+
+
 def _document(
-    services: Services,
-    collection: Collection,
-    path: Path,
-    before: Mapping[tuple[str, str], StampedVersion],
+    collection: Collection, path: Path, version: Version, stamp: str | None
 ) -> NewDocument:
-    """Describe a file, reading it unless it is the one that was read before."""
+    """Describe a file; ``stamp`` is not None if it is not on record yet."""
     uri = _file_uri(path)
-    id_ = document_id(collection.key, uri)
-    stamp = files.stamp(path)
-    version: Version
-    if stamp and (known := before.get((id_, stamp))) and _is_kept(services, collection, known):
-        version, stamp = known, None  # which is on record
-    else:
-        data, stamp = files.read(path, services.settings.max_file_bytes)
-        key, sha256 = services.objects.put(collection.name, data)
-        version = Version(sha256, key, len(data))
     return NewDocument(
-        document_id=id_,
+        document_id=document_id(collection.key, uri),
         name=safe_name(path.name) or "document",
         uri=uri,
         fetch=False,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Collection as Ids
 from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +20,11 @@ from ingestion_pipeline.model.documents import (
     Stage,
 )
 from ingestion_pipeline.parsing import ParserPool
+from ingestion_pipeline.stages import chunked
 from ingestion_pipeline.stages import run as stages_run
-from ingestion_pipeline_tests.fakes import POISON
+from ingestion_pipeline.stages.work import Work
+from ingestion_pipeline.storage.parts import StoredChunks
+from ingestion_pipeline_tests.fakes import POISON, FakeEmbedder
 from ingestion_pipeline_tests.parsing import samples
 from ingestion_pipeline_tests.parsing.test_pool import MISBEHAVING
 from ingestion_pipeline_tests.stages.bench import TEXT, Bench, Recorder, computed, remembered
@@ -69,6 +75,69 @@ def test_progress_is_told_for_each_document(bench: Bench) -> None:
     )
     assert told[second.document.document_id, Stage.CHUNKED][1].startswith("Page(1~4): ")
     assert told[first.document.document_id, Stage.EMBEDDED][0] == 0.9
+
+
+def test_documents_that_are_ready_are_embedded_while_another_is_prepared(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = threading.Event()
+
+    def cut_when_another_is_embedded(work: Work, *args: Any) -> StoredChunks:
+        if work.document.name == "slow.txt":
+            assert embedded.wait(20), "it holds up the others"
+        return cut(work, *args)
+
+    def encode(*args: Any) -> Any:
+        embedded.set()
+        return original(*args)
+
+    cut, original = chunked.run, FakeEmbedder.encode
+    monkeypatch.setattr(chunked, "run", cut_when_another_is_embedded)
+    monkeypatch.setattr(FakeEmbedder, "encode", encode)
+    monkeypatch.setattr(stages_run, "CHUNKS_PER_EMBEDDING_GROUP", 1)
+
+    works = bench.run(bench.document("slow.txt"), bench.document("z.txt", "Other words."))
+
+    assert [work.result.error for work in works] == [None, None]
+    assert [work.document.name for work in works] == ["slow.txt", "z.txt"]
+
+
+def test_whoever_interrupts_a_run_waits_for_no_embedding_that_hangs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def encode(*_: object) -> Any:
+        hangs.set()
+        goes_on.wait(30)
+        raise AssertionError("nobody waits for this")
+
+    def interrupt(*_: object) -> None:
+        assert hangs.wait(20)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeEmbedder, "encode", encode)
+    monkeypatch.setattr(stages_run, "in_order", _first_then(interrupt))
+    began = time.monotonic()
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(bench.document("a.txt"))
+
+    assert time.monotonic() - began < 20
+    goes_on.set()
+
+
+def _first_then(action: Callable[[], None]) -> Callable[..., Iterator[None]]:
+    """Like ``in_order``, but something happens once the first item is under way."""
+
+    def in_order(
+        pool: ThreadPoolExecutor, function: Callable[[Any], None], items: Iterable[Any], _: int
+    ) -> Iterator[None]:
+        pool.submit(function, next(iter(items)))
+        action()
+        yield None
+
+    return in_order
 
 
 def test_a_second_run_uses_what_is_stored_and_publishes_nothing(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,8 @@ from ingestion_pipeline.model.tasks import Backend, Priority, Task, TaskState
 from ingestion_pipeline.registry.claims import Wanted
 from ingestion_pipeline.registry.results import DocumentResult
 from ingestion_pipeline.registry.stage_records import StageResult
-from ingestion_pipeline.tasks import files
-from ingestion_pipeline.tasks.submission import submit
+from ingestion_pipeline.tasks import files, submission
+from ingestion_pipeline.tasks.submission import Submission, submit
 from ingestion_pipeline_tests.fakes import FakeServices
 
 Submit = Callable[..., Task]
@@ -219,3 +220,59 @@ def test_unchanged_files_send_no_messages(
     submitted(path)
 
     assert services.streams.status().length == before
+
+
+def test_what_a_folder_holds_unchanged_needs_no_task_and_is_read_once_more_at_most(
+    services: FakeServices,
+    collection: Collection,
+    write: Any,
+    read_files: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def submitted(**options: object) -> Submission:
+        return submit(services, collection, [path.parent], Priority.NORMAL, options)
+
+    path = write("a.txt", "Some words.")
+    assert len(submitted().task_ids) == 1, "its times tell nothing yet"
+    index(services, collection)
+    monkeypatch.setattr(files, "SETTLED_SECONDS", 0.0)
+
+    for _ in range(2):
+        again = submitted()
+        assert (again.task_ids, again.unchanged) == ((), 1)
+        assert read_files == ["a.txt", "a.txt"], "they do from the second time on"
+
+    assert len(submitted(force=True).task_ids) == 1
+    write("a.txt", "Other words.")
+    write("b.txt", "More words.")
+    changed = submitted()
+    assert (len(changed.task_ids), changed.unchanged) == (2, 0)
+
+
+@pytest.mark.parametrize(("large", "most"), [(0, 1), (10, 3)])
+def test_large_files_are_read_one_at_a_time_and_small_ones_together(
+    services: FakeServices,
+    collection: Collection,
+    write: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    large: int,
+    most: int,
+) -> None:
+    together = threading.Barrier(most)
+
+    def read(path: Path, max_bytes: int) -> tuple[bytes, str | None]:
+        assert room.acquire(blocking=False), "too many at a time"
+        together.wait(20)
+        time.sleep(0.02)
+        room.release()
+        return original(path, max_bytes)
+
+    original, room = files.read, threading.Semaphore(most)
+    monkeypatch.setattr(files, "read", read)
+    monkeypatch.setattr(submission, "LARGE_FILE_BYTES", large)
+    paths = [write(f"{name}.txt", f"Word {name}") for name in "abc"]
+
+    tasks = submit(services, collection, paths, Priority.NORMAL, {}).task_ids
+
+    found = [services.registry.tasks.get(task_id) for task_id in tasks]
+    assert [task.state for task in found] == [TaskState.WAITING] * 3

@@ -17,7 +17,7 @@ from ingestion_pipeline.settings import Settings
 from ingestion_pipeline.stages import run as stages_run
 from ingestion_pipeline.tasks import work
 from ingestion_pipeline.tasks.submission import submit, submit_reindex
-from ingestion_pipeline.tasks.work import WorkReport, WorkRequest, run
+from ingestion_pipeline.tasks.work import WorkReport, WorkRequest, next_batch, run
 from ingestion_pipeline_tests.fakes import POISON, FakeServices
 
 
@@ -85,6 +85,22 @@ def test_a_run_drains_batch_after_batch(desk: Desk, caplog: pytest.LogCaptureFix
     assert [row.outcome for row in report.rows] == ["done"] * 5
     assert {desk.task(task_id).state for task_id in task_ids} == {TaskState.SUCCEEDED}
     assert desk.visible() == set(desk.states()) == {f"{letter}.txt" for letter in "abcde"}
+
+
+@pytest.mark.parametrize(
+    ("size", "documents", "seconds", "most", "expected"),
+    [
+        (64, 64, 1.0, 256, 256),  # quick ones: many, but never more than that
+        (64, 64, 0.0, 10_000, 256),  # nor four times as many as before
+        (256, 256, 20.0, 256, 128),
+        (64, 64, 3_600.0, 256, 8),  # scans of an hour: few, so that the first are found soon
+        (64, 3, 3_600.0, 4, 4),
+    ],
+)
+def test_a_batch_takes_about_ten_seconds(
+    size: int, documents: int, seconds: float, most: int, expected: int
+) -> None:
+    assert next_batch(size, documents, seconds, most) == expected
 
 
 def test_a_run_with_a_time_slice_leaves_the_rest_for_others(desk: Desk) -> None:
