@@ -22,6 +22,8 @@ from ingestion_pipeline_tests.parsing.samples import zipped
 
 SECONDS = 30
 """For all formats together."""
+FEWEST = 10
+"""Of each format, on however busy a machine."""
 HANG_SECONDS = 20
 MEMORY_BYTES = 1024**3
 NO_FAULT_OF_A_DOCUMENT = {ErrorKind.TIMEOUT, ErrorKind.CRASHED, ErrorKind.UNAVAILABLE}
@@ -101,7 +103,7 @@ def test_a_damaged_document_is_read_or_refused_with_a_reason(pool: ParserPool, n
     data = sample(name)
     end = time.monotonic() + SECONDS / len(ALL_FORMATS)
     number = 0
-    while time.monotonic() < end:
+    while number < FEWEST or time.monotonic() < end:
         number += 1
         try:
             document = pool.parse(damaged(data, f"{name} {number}"), name)
@@ -110,4 +112,3 @@ def test_a_damaged_document_is_read_or_refused_with_a_reason(pool: ParserPool, n
         else:
             outcome = document
         assert is_good(outcome), f"{name} {number}: {outcome!r}"
-    assert number > 10
