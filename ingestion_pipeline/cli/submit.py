@@ -91,7 +91,7 @@ def submit(
 
 
 def _render(client: IngestionClient, unchanged: int, done: Sequence[Task]) -> None:
-    if done:
+    if done or not unchanged:
         render_tasks(client, done)
     if unchanged:
         typer.echo(f"{unchanged} files of folders are unchanged: nothing to do.")

@@ -7,7 +7,7 @@ are (``models``), what runs it (``runtimes``), what is done with the vectors (``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
-from ingestion_pipeline.control import Control
+from ingestion_pipeline.control import Control, watched
 from ingestion_pipeline.embedding import models, runtimes
 from ingestion_pipeline.embedding.tokenizer import Tokenizer, without_surrogates
 from ingestion_pipeline.embedding.torch_runtime import FEW_TEXTS
@@ -137,9 +137,8 @@ class Embedder:
 
         if len(batches) > 1:
             self._read_all(batches, read, control)
-        else:
-            for batch in batches:
-                control.check()
+        else:  # a question, which need not wait for threads
+            for batch in watched(batches, control):
                 read(batch)
         # Not in the model's own precision, in which lengths would be off by some thousandths.
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -153,7 +152,7 @@ class Embedder:
         at_once = self._runtime.batches_at_once
         with ThreadPoolExecutor(at_once, thread_name_prefix="embed") as pool:
             # One more waits, so that nobody who has read one waits for us.
-            for _ in in_order(pool, read, _checked(batches, control), at_once + 1):
+            for _ in in_order(pool, read, watched(batches, control), at_once + 1):
                 pass
 
     def _read(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
@@ -181,12 +180,6 @@ class Embedder:
             running.precision,
             running.converted or running.folder or _OWN_FOLDER.expanduser(),
         )
-
-
-def _checked(batches: Iterable[list[int]], control: Control) -> Iterator[list[int]]:
-    for batch in batches:
-        control.check()
-        yield batch
 
 
 def _batches(lengths: Sequence[int], most_tokens: int) -> Iterator[list[int]]:

@@ -29,7 +29,7 @@ _STEP = 16
 """Batches are as wide as a multiple of this: what the library prepares for one width serves many
 lengths, which saves more than the padding costs."""
 _MOST_AT_ONCE = 8
-"""Batches, each of which needs some 50 MiB."""
+"""Batches, each of which needs memory of its own."""
 _HINTS = {EmbeddingPrecision.FLOAT32: "f32", EmbeddingPrecision.BFLOAT16: "bf16"}
 
 
@@ -44,7 +44,7 @@ class Graph:
 
     It runs as many batches side by side as there are cores, each on one: they wait for each other
     nowhere, while the cores of a batch that has several wait for the last one after each layer
-    (0.88 of the tokens a second, measured on two cores).
+    (0.9 of the tokens a second, measured on two cores).
     """
 
     def __init__(

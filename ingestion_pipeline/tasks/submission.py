@@ -294,12 +294,13 @@ def _known(
             uri = check_source(source.place, services.source_policy)
             id_ = document_id(collection.key, uri)
             return replace(task, document=NewDocument(id_, source_name(uri), uri, fetch=True))
-        id_ = document_id(collection.key, _file_uri(source.place))
+        uri = _file_uri(source.place)
+        id_ = document_id(collection.key, uri)
         stamp = None if task.force else files.stamp(source.place)
         version = before.get((id_, stamp)) if stamp else None
         if version is None or not _is_kept(services, collection, version):
             return None
-        return replace(task, document=_document(collection, source.place, version, None))
+        return replace(task, document=_document(id_, uri, source.place, version, None))
     except IngestError as error:
         return replace(task, error=ErrorInfo(kind=error.kind, message=error.message))
 
@@ -310,22 +311,21 @@ def _read(
     """Read a file, and store its bytes."""
     path = Path(source.place)
     try:
+        uri = _file_uri(path)
         with one_at_a_time if files.is_larger(path, LARGE_FILE_BYTES) else nullcontext():
             data, stamp = files.read(path, services.settings.max_file_bytes)
             key, sha256 = services.objects.put(collection.name, data)
-        document = _document(collection, path, Version(sha256, key, len(data)), stamp)
+        id_ = document_id(collection.key, uri)
+        document = _document(id_, uri, path, Version(sha256, key, len(data)), stamp)
         return replace(source.task, document=document)
     except IngestError as error:
         return replace(source.task, error=ErrorInfo(kind=error.kind, message=error.message))
 
 
-def _document(
-    collection: Collection, path: Path, version: Version, stamp: str | None
-) -> NewDocument:
+def _document(id_: str, uri: str, path: Path, version: Version, stamp: str | None) -> NewDocument:
     """Describe a file; ``stamp`` is not None if it is not on record yet."""
-    uri = _file_uri(path)
     return NewDocument(
-        document_id=document_id(collection.key, uri),
+        document_id=id_,
         name=safe_name(path.name) or "document",
         uri=uri,
         fetch=False,
