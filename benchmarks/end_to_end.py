@@ -9,7 +9,7 @@ differ in size, so tokens embedded per second are what to compare.
     python benchmarks/end_to_end.py FOLDER [--documents 1000] [--repetitions 3] [--bfloat16]
 
 FOLDER holds ``docs.jsonl`` (``id``, ``title``, ``text``). ``--bfloat16`` sets the peers to the
-precision that ours chooses on a CPU with a matrix unit; without it they run as they come.
+precision that ours chooses on a CPU that multiplies in it; without it they run as they come.
 ``service`` is this project as ``ingest up`` runs it: messages through Redis, a warm worker.
 """
 

@@ -157,7 +157,7 @@ class Settings(BaseSettings):
     """Most documents in one batch, so in one index commit; fewer where they take long."""
     doc_bulk_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
     """Most source bytes in one batch (a batch holds at least one document)."""
-    embedding_batch_tokens: Annotated[int, Field(ge=1)] = 2048
+    embedding_batch_tokens: Annotated[int, Field(ge=1)] = 1024
     """Most tokens per forward pass of the embedding model (at least one text), padding included."""
     converted_models_dir: Path | None = None
     """Where embedding models are kept that were converted for OpenVINO; None: in the state folder.

@@ -39,7 +39,7 @@ class Running:
 
     runtime: EmbeddingRuntime = EmbeddingRuntime.AUTO
     precision: EmbeddingPrecision = EmbeddingPrecision.AUTO
-    batch_tokens: int = 2048
+    batch_tokens: int = 1024
     folder: Path | None = None
     """Where processes take turns, and where converted models are kept if nothing else is said.
     Without one, nobody waits for anybody, and models are kept in the user's cache."""

@@ -25,7 +25,7 @@ LEAST_COSINE = 0.999
 """Between the vectors of a converted model and its own."""
 
 _REPORTER = "openvino.tools.ovc"
-_STEP = 16
+_STEP = 8
 """Batches are as wide as a multiple of this: what the library prepares for one width serves many
 lengths, which saves more than the padding costs."""
 _MOST_AT_ONCE = 8

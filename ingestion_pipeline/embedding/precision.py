@@ -12,8 +12,9 @@ from pathlib import Path
 from ingestion_pipeline.settings import EmbeddingPrecision
 
 _CPU_INFO = Path("/proc/cpuinfo")
-_MATRIX_UNIT = "amx_bf16"
-"""Intel's matrix unit. Without one, bfloat16 is emulated, and slower than float32."""
+_MULTIPLIERS = {"amx_bf16", "avx512_bf16"}
+"""Intel's matrix unit, and the instructions that AMD's Zen 4 has too. Without either, bfloat16 is
+emulated, and slower than float32."""
 
 
 def chosen(wanted: EmbeddingPrecision, *, on_graphics_card: bool = False) -> EmbeddingPrecision:
@@ -31,4 +32,4 @@ def _graphics_card_multiplies() -> bool:
 
 
 def _processor_multiplies() -> bool:
-    return _CPU_INFO.is_file() and _MATRIX_UNIT in _CPU_INFO.read_text().split()
+    return _CPU_INFO.is_file() and not _MULTIPLIERS.isdisjoint(_CPU_INFO.read_text().split())

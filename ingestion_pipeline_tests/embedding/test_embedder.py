@@ -137,7 +137,8 @@ def test_the_faster_precision_finds_the_same_neighbours(
     ("flags", "expected"),
     [
         ("flags : fpu avx512f amx_bf16 amx_tile\n", EmbeddingPrecision.BFLOAT16),
-        ("flags : fpu avx512f avx512_bf16\n", EmbeddingPrecision.FLOAT32),
+        ("flags : fpu avx512f avx512_bf16\n", EmbeddingPrecision.BFLOAT16),
+        ("flags : fpu avx512f avx512_vnni\n", EmbeddingPrecision.FLOAT32),
     ],
 )
 def test_the_precision_follows_from_the_processor(
