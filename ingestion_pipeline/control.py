@@ -14,6 +14,9 @@ from ingestion_pipeline.model.documents import Stage
 
 Item = TypeVar("Item")
 
+SMALL = 256
+"""Items of some microseconds each: to ask before each would take as long."""
+
 
 class Control(Protocol):
     """What a long computation may ask and tell its surroundings, from any thread."""
@@ -42,8 +45,9 @@ class NoControl:
         """Tell nobody."""
 
 
-def watched(items: Iterable[Item], control: Control) -> Iterator[Item]:
-    """Yield items, asking before each whether to go on."""
-    for each in items:
-        control.check()
+def watched(items: Iterable[Item], control: Control, every: int = 1) -> Iterator[Item]:
+    """Yield items, asking before each, or ``every`` so many, whether to go on."""
+    for place, each in enumerate(items):
+        if place % every == 0:
+            control.check()
         yield each

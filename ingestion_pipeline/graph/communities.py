@@ -111,9 +111,10 @@ def modularity(found: Iterable[Community], relations: Iterable[Relation]) -> flo
     if not top:
         return 0.0
     names = {entity: place for place, each in enumerate(top) for entity in each.entity_ids}
-    ties = _ties(relations)
-    edges = np.array([(names[one], names[other]) for one, other in ties], np.int64).reshape(-1, 2)
-    weights = np.array(list(ties.values()), np.float64)
+    ties = list(relations)
+    ends = [(names[each.source], names[each.target]) for each in ties]
+    edges = np.array(ends, np.int64).reshape(-1, 2)
+    weights = np.array([each.weight for each in ties], np.float64)
     return _modularity(np.arange(len(top)), edges, weights)
 
 
@@ -203,8 +204,8 @@ def _ties(relations: Iterable[Relation]) -> dict[tuple[str, str], float]:
     """Return how much each pair has to do with each other, sorted, sums taken in one order."""
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for relation in relations:
-        one, other = sorted((relation.source, relation.target))
-        found[one, other].append(relation.weight)
+        one, other = relation.source, relation.target
+        found[(one, other) if one < other else (other, one)].append(relation.weight)
     return {
         pair: sum(sorted(weights)) if len(weights) > 1 else weights[0]
         for pair, weights in sorted(found.items())

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import combinations, groupby, zip_longest
 from typing import TYPE_CHECKING
 
-from ingestion_pipeline.control import Control, watched
+from ingestion_pipeline.control import SMALL, Control, watched
 from ingestion_pipeline.graph.doubts import Judge
 from ingestion_pipeline.graph.homonyms import homonyms
 from ingestion_pipeline.graph.normal_form import normal_form, without_remark
@@ -112,7 +112,7 @@ def merged(
     names = resolved(by_id, corrections, control, apart, judge, rules=resolution)
     ids = {
         name: entity_id(collection, kind, name.key)
-        for name, kind in watched(sorted(names.types.items()), control)
+        for name, kind in watched(sorted(names.types.items()), control, SMALL)
     }
     sources = {ids[name]: _Sources(name, kind) for name, kind in names.types.items()}
     found = {
@@ -136,7 +136,9 @@ def merged(
         ties.add(graph, entities_of[document_id], sources)
     relations = sorted(ties.relations(by_id, control), key=lambda each: each.relation_id)
     ranks = _ranks(sorted(kept), relations, control)
-    entities = [_entity(key, sources[key], rank) for key, rank in watched(ranks.items(), control)]
+    entities = [
+        _entity(key, sources[key], rank) for key, rank in watched(ranks.items(), control, SMALL)
+    ]
     return KnowledgeGraph(tuple(entities), tuple(relations), entities_of)
 
 
@@ -260,9 +262,9 @@ class _Ties:
         self, graphs: Mapping[str, DocumentGraph], control: Control
     ) -> Iterator[Relation]:
         """Yield the relations that the sentences added so far make."""
-        for (one, other), places in watched(self._together.items(), control):
+        for (one, other), places in watched(self._together.items(), control, SMALL):
             yield self._relation(graphs, RelationKind.TOGETHER, (one, other, "", False), places)
-        for stated, places in watched(self._stated.items(), control):
+        for stated, places in watched(self._stated.items(), control, SMALL):
             yield self._relation(graphs, RelationKind.STATED, stated, sorted(set(places)))
 
     def _relation(
@@ -335,7 +337,9 @@ def _ranks(ids: Sequence[str], relations: Sequence[Relation], control: Control) 
     if not ids:
         return {}
     places = {each: place for place, each in enumerate(ids)}
-    ends = [(places[each.source], places[each.target]) for each in watched(relations, control)]
+    ends = [
+        (places[each.source], places[each.target]) for each in watched(relations, control, SMALL)
+    ]
     edges = np.array(ends, dtype=np.int64).reshape(-1, 2)
     weights = np.array([each.weight for each in relations], dtype=np.float64)
     control.check()

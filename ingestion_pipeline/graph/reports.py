@@ -23,7 +23,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ingestion_pipeline.control import Control, watched
+from ingestion_pipeline.control import SMALL, Control, watched
 from ingestion_pipeline.model.graph import (
     Community,
     DocumentGraph,
@@ -230,10 +230,10 @@ class _Gathered:
         self.entities = {each.entity_id: each for each in graph.entities}
         self._names = {each.entity_id: each.name for each in graph.entities}
         self._relations: dict[str, list[Relation]] = defaultdict(list)
-        for relation in watched(graph.relations, control):
+        for relation in watched(graph.relations, control, SMALL):
             self._relations[relation.source].append(relation)
         self._sentences: dict[str, list[Sentence]] = defaultdict(list)
-        for sentence in watched(sorted(said, key=_place), control):
+        for sentence in watched(sorted(said, key=_place), control, SMALL):
             for each in sentence.entity_ids:
                 self._sentences[each].append(sentence)
 

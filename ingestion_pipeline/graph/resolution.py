@@ -20,7 +20,7 @@ from itertools import chain, combinations, islice, product
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ingestion_pipeline.control import Control, watched
+from ingestion_pipeline.control import SMALL, Control, watched
 from ingestion_pipeline.graph.doubts import MOST_PAIRS, Doubt, Judge, alike
 from ingestion_pipeline.graph.normal_form import digits, folded, normal_form, singular
 from ingestion_pipeline.model.graph import (
@@ -239,7 +239,7 @@ def _sides(
         if entity.mentions
     )
     by_key: dict[str, dict[Side | None, int]] = defaultdict(dict)
-    for (key, side), count in watched(counts.items(), control):
+    for (key, side), count in watched(counts.items(), control, SMALL):
         by_key[key][side] = count
     return {key: _settled(each) for key, each in by_key.items()}
 
@@ -324,7 +324,7 @@ class _Groups:
     def chosen(self, control: Control) -> dict[Name, Name]:
         """Return for each name the one that stands for its group: that of most documents."""
         best: dict[int, Name] = {}
-        for group in watched(self._group.values(), control):
+        for group in watched(self._group.values(), control, SMALL):
             if id(group) not in best:
                 best[id(group)] = min(group, key=self._rank)
         return {name: best[id(group)] for name, group in self._group.items()}
@@ -394,11 +394,11 @@ def _retyped(uses: Mapping[Name, _Use], control: Control) -> Iterator[tuple[Name
     Names of one thing keep their number: "The Times" are not a time.
     """
     blocks: dict[tuple[str, Side], list[Name]] = defaultdict(list)
-    for name in watched(uses, control):
+    for name in watched(uses, control, SMALL):
         blocks[folded(name.key), name.side].append(name)
         if name.side is Side.CONCEPT or set(uses[name].types) == {EntityType.OTHER}:
             blocks[_loosely(name.key), Side.CONCEPT].append(name)
-    for block in watched(blocks.values(), control):
+    for block in watched(blocks.values(), control, SMALL):
         names = sorted(set(block))
         yield from ((names[0], other) for other in names[1:])
 
@@ -412,7 +412,7 @@ def _misspelled(uses: Mapping[Name, _Use], control: Control) -> Iterator[tuple[N
     names = [name for name in uses if name.side is not Side.CONCEPT and " " in name.key]
     common = Counter(word for name in names for word in set(name.key.split()))
     blocks: dict[tuple[str, str, str], set[Name]] = defaultdict(set)
-    for name in watched(names, control):
+    for name in watched(names, control, SMALL):
         for before, word, after in _words(name.key):
             if len(word) >= _SHORTEST_MISSPELLED and not digits(word):
                 for place in range(len(word)):
@@ -420,7 +420,7 @@ def _misspelled(uses: Mapping[Name, _Use], control: Control) -> Iterator[tuple[N
                 blocks[before, word, after].add(name)
     pairs = {
         pair
-        for block in watched(blocks.values(), control)
+        for block in watched(blocks.values(), control, SMALL)
         if 1 < len(block) <= _LARGEST_BLOCK
         for pair in combinations(sorted(block), 2)
     }

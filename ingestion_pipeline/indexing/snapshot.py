@@ -252,14 +252,14 @@ class Snapshot:
         for block in packed(present, [counts[each] for each in present]):
             found = self._columns([*_CHUNK_COLUMNS, "vector"], is_any_of("document_id", block))
             rows = found.sort_by([("document_id", "ascending"), ("ordinal", "ascending")])
+            chunks, vectors = _chunks(rows.drop_columns(["vector"])), vectors_of(rows)
             start = 0
-            own: dict[str, pa.Table] = {}
+            own: dict[str, slice] = {}
             for document_id in sorted(block):
-                own[document_id] = rows.slice(start, counts[document_id])
+                own[document_id] = slice(start, start + counts[document_id])
                 start += counts[document_id]
             for document_id in block:
-                chunks = _chunks(own[document_id].drop_columns(["vector"]))
-                yield document_id, chunks, vectors_of(own[document_id])
+                yield document_id, chunks[own[document_id]], vectors[own[document_id]]
 
     def hits(self, chunk_ids: Sequence[str], where: str | None = None) -> dict[str, Hit]:
         """Return chunks by their ids, as far as they are there and satisfy ``where``.
