@@ -11,9 +11,9 @@ from ingestion_pipeline.model.enrichment import Enrichment
 from ingestion_pipeline.model.tasks import Task
 from ingestion_pipeline.registry.operations import Operation
 from ingestion_pipeline.registry.sources import SourceRecord
-from ingestion_pipeline.retrieval import Evaluation
 
-if TYPE_CHECKING:  # it imports redis, which not every command needs
+if TYPE_CHECKING:  # they import what not every command needs
+    from ingestion_pipeline.retrieval import Evaluation
     from ingestion_pipeline.streams.heartbeats import Heartbeat
     from ingestion_pipeline.tasks.generations import State
 

@@ -47,7 +47,7 @@ from ingestion_pipeline.settings import untracked_environment
 CHILD = (sys.executable, "-m", "ingestion_pipeline.parsing.child")
 
 _START_SECONDS = 60.0
-_DOCUMENTS_PER_CHILD = 500
+_DOCUMENTS_PER_CHILD = 2000
 """After so many a child is replaced, so that leaks and fragmentation stay bounded."""
 _BYTES_PER_CHILD = 64 * 1024 * 1024
 _RESTING_BYTES = 256 * 1024 * 1024

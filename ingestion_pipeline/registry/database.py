@@ -1,7 +1,7 @@
-"""The connection to the registry's database: engine, transactions, clock, migrations.
+"""The connection to the registry's database: engine, transactions, clock.
 
 Belongs here: what differs between SQLite and PostgreSQL. Does not belong here: tables
-(``schema``) and queries (the modules beside this one).
+(``schema``), their versions (``revisions``) and queries (the modules beside this one).
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import alembic.command
-import alembic.config
-import alembic.migration
-import alembic.script
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
+from ingestion_pipeline.registry.revisions import (
+    newest_revision,
+    require_known,
+    revision_of,
+    upgrade,
+)
 
 BUSY_TIMEOUT_SECONDS = 30
 STALLED_SECONDS = 60
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class now(ColumnElement[float]):  # noqa: N801 - reads as the SQL function it compiles to
@@ -146,52 +147,14 @@ class Database:
         with self._connect() as connection, connection.begin():
             if not self.is_sqlite:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(4207849484)"))
-            require_known(revision_of(connection))
-            upgrade(connection)
+            revision = revision_of(connection)
+            require_known(revision)
+            if revision != newest_revision():
+                upgrade(connection)
 
     def dispose(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
-
-
-def newest_revision() -> str:
-    """Return the version of the schema that this code writes."""
-    return str(alembic.script.ScriptDirectory.from_config(_migrations()).get_current_head())
-
-
-def revision_of(connection: sa.Connection) -> str | None:
-    """Return the version of a registry's schema; None of a database without one."""
-    return alembic.migration.MigrationContext.configure(connection).get_current_revision()
-
-
-def require_known(revision: str | None) -> None:
-    """Make sure that this code knows a version of the schema.
-
-    Raises:
-        PermanentError: of kind ``unavailable`` if it is of a newer version of this program.
-    """
-    scripts = alembic.script.ScriptDirectory.from_config(_migrations())
-    known = [script.revision for script in scripts.walk_revisions()]
-    if revision is not None and revision not in known:
-        raise PermanentError(
-            ErrorKind.UNAVAILABLE,
-            f"the registry has schema {revision[:32]}, and this program knows those up to "
-            f"{known[0]}: a newer version wrote it; install that one here too, or restore a backup "
-            "that was taken before the upgrade",
-        )
-
-
-def upgrade(connection: sa.Connection, revision: str = "head") -> None:
-    """Migrate the schema within a transaction."""
-    config = _migrations()
-    config.attributes["connection"] = connection
-    alembic.command.upgrade(config, revision)
-
-
-def _migrations() -> alembic.config.Config:
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return config
 
 
 def insert_if_missing(connection: sa.Connection, table: sa.Table, **values: Any) -> bool:

@@ -18,8 +18,8 @@ import sqlalchemy as sa
 
 from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.registry.collections import collection_of
-from ingestion_pipeline.registry.database import (
-    Database,
+from ingestion_pipeline.registry.database import Database
+from ingestion_pipeline.registry.revisions import (
     newest_revision,
     require_known,
     revision_of,

@@ -59,17 +59,17 @@ def receive(services: Services, block_seconds: float, budget_seconds: float) -> 
     Args:
         services: where to read from and write to.
         block_seconds: how long to wait while the streams are empty.
-        budget_seconds: after how long to leave the rest for the next time.
+        budget_seconds: how long after the first to leave the rest for the next time.
 
     Raises:
         TransientError: when Redis or the registry does not answer; nothing is lost.
     """
     streams = services.streams
-    began = time.monotonic()
     streams.ensure_groups()
     received = Received()
     entries = streams.claim_stale(STALE_AFTER_SECONDS, ENTRIES_PER_READ)
     entries += streams.read(ENTRIES_PER_READ, 0 if entries else block_seconds)
+    began = time.monotonic()
     while entries:
         _take_in(services, entries, received)
         if time.monotonic() - began > budget_seconds:

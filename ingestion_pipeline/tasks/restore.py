@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.indexing import transfer as tables
 from ingestion_pipeline.registry import transfer
-from ingestion_pipeline.registry.database import Database, require_known
+from ingestion_pipeline.registry.database import Database
+from ingestion_pipeline.registry.revisions import require_known
 from ingestion_pipeline.storage import ObjectStore
 from ingestion_pipeline.tasks.backup import AT_ONCE, BLOCK, Tell
 from ingestion_pipeline.tasks.backup_format import (

@@ -22,7 +22,9 @@ IDLE_POLL_SECONDS = 5.0
 BUSY_POLL_SECONDS = 1.0
 """The same while work waits for a run to end: its collection must soon be planned again."""
 BUDGET_SECONDS = 20.0
-"""After how long a tick leaves further messages to the next one."""
+"""After how long with messages a tick leaves further ones to the next."""
+SOON_SECONDS = 1.0
+"""The same where nothing waited: work on what came first begins while the rest is received."""
 
 RunCounter = Callable[[Mapping[str, AbstractSet[str]]], Mapping[Way, int]]
 """Given the runs that hold leases, by collection, counts all runs by collection and pipeline."""
@@ -68,12 +70,14 @@ def tick(services: Services, count_runs: RunCounter, runs: Runs | None = None) -
     What ``runs`` left that a person stopped is canceled first, so that it is not planned.
     """
     registry = services.registry
-    poll_seconds = BUSY_POLL_SECONDS if registry.documents.backlog() else IDLE_POLL_SECONDS
+    poll_seconds, budget_seconds = IDLE_POLL_SECONDS, SOON_SECONDS
+    if registry.documents.backlog():
+        poll_seconds, budget_seconds = BUSY_POLL_SECONDS, BUDGET_SECONDS
     problem = None
     received = Received()
     try:
         # Redis is read before a registry transaction opens, so that nobody waits for the poll.
-        received = receive(services, poll_seconds, BUDGET_SECONDS)
+        received = receive(services, poll_seconds, budget_seconds)
     except IngestError as error:
         problem = error.message
     apply_deletions(services)

@@ -12,8 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from ingestion_pipeline.errors import ErrorKind, TransientError
-from ingestion_pipeline.registry.database import MIGRATIONS, Database, now
+from ingestion_pipeline.registry.database import Database, now
 from ingestion_pipeline.registry.registry import open_registry
+from ingestion_pipeline.registry.revisions import MIGRATIONS
 from ingestion_pipeline.registry.schema import collections, document_versions, metadata
 
 

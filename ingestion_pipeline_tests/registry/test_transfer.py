@@ -9,8 +9,9 @@ from ingestion_pipeline.model.collections import CollectionConfig, CollectionNam
 from ingestion_pipeline.model.documents import DocumentState
 from ingestion_pipeline.model.tasks import TaskState
 from ingestion_pipeline.registry.claims import Claim
-from ingestion_pipeline.registry.database import Database, newest_revision
+from ingestion_pipeline.registry.database import Database
 from ingestion_pipeline.registry.registry import Registry, open_registry
+from ingestion_pipeline.registry.revisions import newest_revision
 from ingestion_pipeline.registry.schema import copies, tasks
 from ingestion_pipeline.registry.transfer import Row, fill, is_empty, snapshot
 from ingestion_pipeline_tests.registry.steps import KEY, done, record, submit, taken

@@ -6,14 +6,19 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.execution.instance import open_instance
-from ingestion_pipeline.registry.database import (
+from ingestion_pipeline.registry.database import Database
+from ingestion_pipeline.registry.registry import open_registry
+from ingestion_pipeline.registry.revisions import (
+    MIGRATIONS,
     newest_revision,
     require_known,
+    revision_of,
+    revisions,
 )
-from ingestion_pipeline.registry.registry import open_registry
 from ingestion_pipeline_tests.cli.terminal import said
 from ingestion_pipeline_tests.system.processes import free_port
 
@@ -28,6 +33,21 @@ def test_a_newer_registry_is_refused_with_what_to_do(new_url: str) -> None:
         open_registry(new_url)
 
     assert caught.value.kind is ErrorKind.UNAVAILABLE
+
+
+def test_files_are_named_by_the_versions_that_they_lead_to() -> None:
+    scripts = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
+    assert revisions() == [script.revision for script in scripts][::-1]
+
+
+def test_a_database_without_a_registry_has_no_version(new_url: str) -> None:
+    database = Database(new_url)
+    with database.read() as connection:
+        assert revision_of(connection) is None
+    database.migrate()
+    with database.read() as connection:
+        assert revision_of(connection) == newest_revision()
+    database.dispose()
 
 
 def test_versions_that_are_known_are_not_refused() -> None:

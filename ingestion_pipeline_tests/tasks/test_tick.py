@@ -16,6 +16,7 @@ from ingestion_pipeline.model.tasks import Backend, Priority, ReindexOnly
 from ingestion_pipeline.parsing import ParserPool
 from ingestion_pipeline.registry.claims import Wanted
 from ingestion_pipeline.settings import Settings
+from ingestion_pipeline.tasks import intake
 from ingestion_pipeline.tasks import tick as tick_module
 from ingestion_pipeline.tasks.planning import Way
 from ingestion_pipeline.tasks.staleness import stale_collections
@@ -53,6 +54,22 @@ def test_a_message_becomes_a_plan_in_the_same_tick(
     assert (outcome.waiting, outcome.problem) == (1, None)
     assert outcome.collections == {"docs"}
     assert outcome.summary == ("1 messages accepted, 1 put aside; 1 documents wait; 1 runs planned")
+
+
+def test_the_first_of_many_messages_are_planned_before_the_others_are_received(
+    services: FakeServices, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "ENTRIES_PER_READ", 2)
+    monkeypatch.setattr(tick_module, "SOON_SECONDS", 0)
+    for name in "abcde":
+        source = {"uri": f"https://example.com/{name}"}
+        message = {"type": "ingest", "collection": "docs", "source": source}
+        services.streams.publish(json.dumps(message), Priority.NORMAL)
+
+    first, second = ticked(services), ticked(services, {("docs", None): 1})
+
+    assert (first.received.accepted, planned(first)) == (2, ["docs"])
+    assert (second.received.accepted, second.waiting) == (3, 5)
 
 
 def test_an_idle_tick_plans_nothing_and_knows_the_collections(
