@@ -83,7 +83,7 @@ def test_what_is_forced_is_read_again(bench: Bench) -> None:
 def test_a_text_that_comes_several_times_is_read_once(bench: Bench) -> None:
     works = bench.run(bench.document("a.txt", TEXT), bench.document("b.txt", TEXT))
 
-    assert [work.embedded_chunks for work in works] == [8, 0]
+    assert sorted(work.embedded_chunks for work in works) == [0, 8]
     assert len(bench.embedder.encoded) == 8 + len(["a", "b"])
     assert bench.visible() == {"a.txt": 8, "b.txt": 8}
 
