@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from ingestion_pipeline.tasks.work import WorkReport
 
 POLL_SECONDS = 0.2
+POLL_SECONDS_PER_TASK = 0.001
+"""What a wait for many tasks waits longer: looking at one takes some microseconds, of the same
+processor perhaps that does the work."""
 PROBE_SECONDS = 5.0
 """How often a wait makes sure that somebody still carries tasks out."""
 EVENT_SECONDS = 5.0
@@ -459,7 +462,9 @@ class IngestionClient:
         """
         deadline = time.monotonic() + timeout if timeout is not None else None
         probed_at = float("-inf")
-        while not self._settled(task_ids):
+        waited_for: Sequence[str] = task_ids
+        while waited_for := self._open(waited_for):
+            pause = POLL_SECONDS
             if deadline is not None and time.monotonic() > deadline:
                 raise TaskTimeoutError(
                     ErrorKind.TIMEOUT, f"not done after {timeout:g} s; the tasks go on"
@@ -469,8 +474,10 @@ class IngestionClient:
                 probed_at = time.monotonic()
             if in_process:
                 left = deadline - time.monotonic() if deadline is not None else None
-                self.work_here(task_ids, slice_seconds=left)
-            time.sleep(POLL_SECONDS)
+                self.work_here(waited_for, slice_seconds=left)
+            else:
+                pause += POLL_SECONDS_PER_TASK * len(waited_for)
+            time.sleep(pause)
         return self.get_tasks(task_ids)
 
     def backend(self) -> Backend:
@@ -621,9 +628,12 @@ class IngestionClient:
             k,
         )
 
-    def _settled(self, task_ids: Sequence[str]) -> bool:
+    def _open(self, task_ids: Sequence[str]) -> list[str]:
+        """Return the tasks that are to be waited for; none once one of them asks for input."""
         states = self.services.registry.tasks.states(task_ids)
         unknown = next((task_id for task_id in task_ids if task_id not in states), None)
         if unknown is not None:
             raise TaskNotFound(unknown)
-        return all(state.final for state in states.values()) or TaskState.INPUT in states.values()
+        if TaskState.INPUT in states.values():
+            return []
+        return [task_id for task_id, state in states.items() if not state.final]

@@ -12,6 +12,8 @@ from ingestion_pipeline.cli.common import tell
 from ingestion_pipeline.client import IngestionClient
 
 LOOK_SECONDS = 0.5
+LOOK_SECONDS_PER_TASK = 0.001
+"""The more tasks, the rarer: the processor that looks may be the one that works."""
 
 
 @contextmanager
@@ -66,8 +68,9 @@ def _follow(
     update: Callable[[int, str], None],
 ) -> None:
     ended = False
+    pause = LOOK_SECONDS + LOOK_SECONDS_PER_TASK * len(task_ids)
     while not ended:
-        ended = stop.wait(LOOK_SECONDS)  # the last look comes after the end
+        ended = stop.wait(pause)  # the last look comes after the end
         states = client.services.registry.tasks.states(task_ids)
         counts = Counter(state.value for state in states.values())
         done = sum(state.final for state in states.values())
