@@ -27,6 +27,7 @@ LAYERS = [
         "errors",
         "logs",
         "control",
+        "installed",
         "children",
         "languages",
         "memory",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from ingestion_pipeline import installed
 from ingestion_pipeline.control import Control
 from ingestion_pipeline.graph import chinese, fallback, linguistic
 from ingestion_pipeline.graph.reading import Passage, Reader, Reading
@@ -21,8 +22,8 @@ ENGLISH = frozenset({"en", None})
 def has_model(language: str | None) -> bool:
     """Whether a language is read with a model of it here, and not by its spelling."""
     if language == CHINESE:
-        return chinese.installed()
-    return language in ENGLISH and linguistic.installed()
+        return installed.reads_chinese()
+    return language in ENGLISH and installed.reads_english()
 
 
 def readings(passages: Sequence[Passage], control: Control) -> Iterator[Reading]:

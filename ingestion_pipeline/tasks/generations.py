@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ingestion_pipeline.control import NoControl
 from ingestion_pipeline.errors import ErrorKind, PermanentError
@@ -24,12 +25,12 @@ from ingestion_pipeline.model.collections import Collection
 from ingestion_pipeline.model.documents import STAGES, Stage
 from ingestion_pipeline.registry.claims import Claim
 from ingestion_pipeline.registry.generations import Copies, Copy, Filled, Generation
-from ingestion_pipeline.stages import graphed, summarised
-from ingestion_pipeline.stages import run as stages_run
-from ingestion_pipeline.stages.work import Tools, Work
 from ingestion_pipeline.tasks.inspection import differences
-from ingestion_pipeline.tasks.lease import Batch
 from ingestion_pipeline.tasks.services import Services
+
+if TYPE_CHECKING:  # whoever submits documents does without what works on them
+    from ingestion_pipeline.stages.work import Tools, Work
+    from ingestion_pipeline.tasks.lease import Batch
 
 logger = logging.getLogger(__name__)
 
@@ -280,7 +281,9 @@ def _generation(services: Services, collection: Collection) -> Generation:
 def _published(claim: Claim, target: Target, batch: Batch) -> list[Work]:
     if not claim.documents:
         return []
-    return stages_run.run(claim, STAGES[1:], target.tools, batch, batch.announce)
+    from ingestion_pipeline.stages.run import run
+
+    return run(claim, STAGES[1:], target.tools, batch, batch.announce)
 
 
 def _copies(target: Target, works: Sequence[Work]) -> Copies:
@@ -330,6 +333,8 @@ def _problem(services: Services, successor: Successor) -> str | None:
 
 def _build(services: Services, collection: Collection, successor: Successor) -> None:
     """Build of the other table what is built of the one that is searched."""
+    from ingestion_pipeline.stages import graphed, summarised
+
     after, control = successor.collection, NoControl()
     searched = services.index(collection)
     if not SummaryIndex(searched).snapshot().empty:

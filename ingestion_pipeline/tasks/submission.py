@@ -11,7 +11,7 @@ import stat
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -65,10 +65,12 @@ class Submission:
 class _Source:
     """A file or URL that may become a task."""
 
-    task: NewTask
     place: str | Path
     is_walked: bool
     """Found in a folder, not named."""
+    uri: str = ""
+    error: ErrorInfo | None = None
+    """Why it cannot be read."""
 
 
 def submit(
@@ -103,11 +105,8 @@ def submit(
     unchanged = 0
     publish = not dry_run  # the registry is enough: no document waits
     for some in _in_parts(_walked(sources)):
-        pending = [
-            _Source(replace(template, task_id=uuid.uuid4().hex), place, is_walked)
-            for place, is_walked in some
-        ]
-        made = _with_documents(services, collection, pending, dry_run=dry_run)
+        pending = [_located(services, _Source(*each)) for each in some]
+        made = _with_documents(services, collection, template, pending, dry_run=dry_run)
         if not dry_run:
             walked = [new for new, source in zip(made, pending, strict=True) if source.is_walked]
             idle = services.registry.tasks.pass_over(walked) if walked else set()
@@ -259,75 +258,96 @@ def _named(task: NewTask) -> list[str] | None:
     return list(task.selection.document_ids)
 
 
+def _located(services: Services, source: _Source) -> _Source:
+    """Add its URI to a source, or why there is none."""
+    try:
+        if isinstance(source.place, str):
+            return replace(source, uri=check_source(source.place, services.source_policy))
+        return replace(source, uri=_file_uri(source.place))
+    except IngestError as error:
+        return replace(source, error=ErrorInfo(kind=error.kind, message=error.message))
+
+
 def _with_documents(
-    services: Services, collection: Collection, pending: Sequence[_Source], *, dry_run: bool
+    services: Services,
+    collection: Collection,
+    template: NewTask,
+    pending: Sequence[_Source],
+    *,
+    dry_run: bool,
 ) -> list[NewTask]:
-    """Say of each task what its document is now, or why that cannot be known.
+    """Make a task of each source, with what its document is now, or why that cannot be known.
 
     Files that have to be read and stored are side by side: each waits for the disk.
     """
-    ids = []
-    for source in pending:
-        if isinstance(source.place, Path):
-            with suppress(PermanentError):  # which will be the task's
-                ids.append(document_id(collection.key, _file_uri(source.place)))
+    ids = [document_id(collection.key, source.uri) for source in pending]
     before = services.registry.documents.stamped(ids)
-    known = [_known(services, collection, source, before) for source in pending]
-    unknown = [source for source, task in zip(pending, known, strict=True) if task is None]
+    known = [
+        _known(services, collection, source, id_, before, force=template.force)
+        for source, id_ in zip(pending, ids, strict=True)
+    ]
+    unknown = [
+        (source, id_)
+        for source, id_, found in zip(pending, ids, known, strict=True)
+        if found is None
+    ]
     services.objects  # noqa: B018 - opened once, not by each thread
     with ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="read") as pool:
         read = pool.map(in_context(partial(_read, services, collection, Lock())), unknown)
-        made = [task or next(read) for task in known]
+        made = [_task_about(template, found or next(read)) for found in known]
     return [tries(each, document=each.document) for each in made] if dry_run else made
+
+
+def _task_about(template: NewTask, found: NewDocument | ErrorInfo) -> NewTask:
+    task_id = uuid.uuid4().hex
+    if isinstance(found, ErrorInfo):
+        return replace(template, task_id=task_id, error=found)
+    return replace(template, task_id=task_id, document=found)
 
 
 def _known(
     services: Services,
     collection: Collection,
     source: _Source,
+    id_: str,
     before: Mapping[tuple[str, str], StampedVersion],
-) -> NewTask | None:
+    *,
+    force: bool,
+) -> NewDocument | ErrorInfo | None:
     """Describe what need not be read: a URL, a file that was read before. Else return None."""
-    task = source.task
+    if source.error or isinstance(source.place, str):
+        return source.error or NewDocument(id_, source_name(source.uri), source.uri, fetch=True)
+    stamp = None if force else files.stamp(source.place)
+    version = before.get((id_, stamp)) if stamp else None
     try:
-        if isinstance(source.place, str):
-            uri = check_source(source.place, services.source_policy)
-            id_ = document_id(collection.key, uri)
-            return replace(task, document=NewDocument(id_, source_name(uri), uri, fetch=True))
-        uri = _file_uri(source.place)
-        id_ = document_id(collection.key, uri)
-        stamp = None if task.force else files.stamp(source.place)
-        version = before.get((id_, stamp)) if stamp else None
         if version is None or not _is_kept(services, collection, version):
             return None
-        return replace(task, document=_document(id_, uri, source.place, version, None))
     except IngestError as error:
-        return replace(task, error=ErrorInfo(kind=error.kind, message=error.message))
+        return ErrorInfo(kind=error.kind, message=error.message)
+    return _document(id_, source, version, None)
 
 
 def _read(
-    services: Services, collection: Collection, one_at_a_time: Lock, source: _Source
-) -> NewTask:
+    services: Services, collection: Collection, one_at_a_time: Lock, unknown: tuple[_Source, str]
+) -> NewDocument | ErrorInfo:
     """Read a file, and store its bytes."""
+    source, id_ = unknown
     path = Path(source.place)
     try:
-        uri = _file_uri(path)
         with one_at_a_time if files.is_larger(path, LARGE_FILE_BYTES) else nullcontext():
             data, stamp = files.read(path, services.settings.max_file_bytes)
             key, sha256 = services.objects.put(collection.name, data)
-        id_ = document_id(collection.key, uri)
-        document = _document(id_, uri, path, Version(sha256, key, len(data)), stamp)
-        return replace(source.task, document=document)
+        return _document(id_, source, Version(sha256, key, len(data)), stamp)
     except IngestError as error:
-        return replace(source.task, error=ErrorInfo(kind=error.kind, message=error.message))
+        return ErrorInfo(kind=error.kind, message=error.message)
 
 
-def _document(id_: str, uri: str, path: Path, version: Version, stamp: str | None) -> NewDocument:
+def _document(id_: str, source: _Source, version: Version, stamp: str | None) -> NewDocument:
     """Describe a file; ``stamp`` is not None if it is not on record yet."""
     return NewDocument(
         document_id=id_,
-        name=safe_name(path.name) or "document",
-        uri=uri,
+        name=safe_name(Path(source.place).name) or "document",
+        uri=source.uri,
         fetch=False,
         sha256=version.sha256,
         object_key=version.object_key,
@@ -368,7 +388,7 @@ def _files(path: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     """
     try:
         status = path.stat()
-        entries = sorted(path.iterdir()) if stat.S_ISDIR(status.st_mode) else None
+        entries = sorted(path.absolute().iterdir()) if stat.S_ISDIR(status.st_mode) else None
     except (OSError, ValueError):
         entries = None
     if entries is None:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingestion_pipeline import installed
 from ingestion_pipeline.control import NoControl
 from ingestion_pipeline.errors import LeaseLostError
-from ingestion_pipeline.graph import chinese, document_graphs
+from ingestion_pipeline.graph import document_graphs
 from ingestion_pipeline.model.graph import DocumentGraph, EntityType
 from ingestion_pipeline_tests.graph.documents import document, named, read, stated, whole
 
@@ -127,7 +128,7 @@ def test_what_one_document_is_read_as_does_not_depend_on_others() -> None:
 def test_without_the_model_chinese_is_read_by_its_spelling(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chinese, "installed", lambda: False)
+    monkeypatch.setattr(installed, "reads_chinese", lambda: False)
 
     graph = graph_of("陈立群写了《海岸的灯塔》。")
 

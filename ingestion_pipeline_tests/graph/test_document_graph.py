@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingestion_pipeline import installed
 from ingestion_pipeline.control import NoControl
 from ingestion_pipeline.errors import LeaseLostError
-from ingestion_pipeline.graph import document_graphs, linguistic
+from ingestion_pipeline.graph import document_graphs
 from ingestion_pipeline.model.graph import DocumentEntity, DocumentGraph, EntityType
 from ingestion_pipeline_tests.graph.documents import document, read, stated, texts_of
 
@@ -123,7 +124,7 @@ def test_other_languages_are_read_by_their_spelling() -> None:
 def test_without_a_parser_english_is_read_by_its_spelling(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(linguistic, "installed", lambda: False)
+    monkeypatch.setattr(installed, "reads_english", lambda: False)
 
     [graph] = read(document("ada", *BIOGRAPHY))
 

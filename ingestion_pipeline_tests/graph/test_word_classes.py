@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ingestion_pipeline.graph.linguistic import LANGUAGE_MODEL
 from ingestion_pipeline.graph.word_classes import WordClasses
+from ingestion_pipeline.installed import ENGLISH_MODEL
 
 TEXT = """\
 There is a lighthouse which Ada didn't build; she'd have got one, and he gets it.
@@ -21,7 +21,7 @@ VERBS = {"VERB", "AUX"}
 @pytest.fixture(scope="module")
 def models() -> tuple[Any, Any, WordClasses]:
     """A model as it comes, one with parts of it replaced, and what replaces them."""
-    package = import_module(LANGUAGE_MODEL)
+    package = import_module(ENGLISH_MODEL)
     ours = package.load()
     return package.load(), ours, WordClasses(ours)
 

@@ -7,6 +7,7 @@ import pytest
 
 from ingestion_pipeline.embedding import Embedder
 from ingestion_pipeline.indexing.summary_rows import Origin
+from ingestion_pipeline.installed import reads_pictures
 from ingestion_pipeline.model.chunks import Chunk
 from ingestion_pipeline.model.collections import (
     AlertsConfig,
@@ -28,7 +29,6 @@ from ingestion_pipeline.model.graph import (
     Homonym,
     SameEntity,
 )
-from ingestion_pipeline.parsing import ocr
 from ingestion_pipeline.stages.recipes import (
     _recipe,
     chunk_tokens,
@@ -157,7 +157,7 @@ def test_chunks_are_never_longer_than_the_model_reads(configured: int | None, us
 def test_what_our_own_parsers_read_before_there_were_others_is_used_on() -> None:
     found = recipes(CollectionConfig(partitioner=Partitioner.NATIVE), EMBEDDER)
 
-    without = _recipe(Stage.PARSED, found[Stage.SOURCED], recognises_text=ocr.available())
+    without = _recipe(Stage.PARSED, found[Stage.SOURCED], recognises_text=reads_pictures())
     assert found[Stage.PARSED] == without
 
 

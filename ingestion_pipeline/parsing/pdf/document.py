@@ -15,6 +15,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.errors import Ask, ErrorKind, InputNeededError, PermanentError
+from ingestion_pipeline.installed import reads_pictures
 from ingestion_pipeline.model.elements import ParsedDocument
 from ingestion_pipeline.parsing import ocr
 from ingestion_pipeline.parsing.builder import LONGEST_HEADING
@@ -123,7 +124,7 @@ def _recognised(
     document: PdfDocument, pages: Sequence[Page], recognise: Recognise | None
 ) -> list[Page]:
     """Return the pages, with text on those that are scanned if it can be read off them."""
-    if recognise is None and ocr.available():
+    if recognise is None and reads_pictures():
         recognise = ocr.read_picture
     if recognise is None:
         return list(pages)
