@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from ingestion_pipeline.model.documents import Stage
@@ -47,7 +48,7 @@ class NoControl:
 
 def watched(items: Iterable[Item], control: Control, every: int = 1) -> Iterator[Item]:
     """Yield items, asking before each, or ``every`` so many, whether to go on."""
-    for place, each in enumerate(items):
-        if place % every == 0:
-            control.check()
-        yield each
+    remaining = iter(items)
+    while some := list(islice(remaining, every)):
+        control.check()
+        yield from some

@@ -82,8 +82,11 @@ wouldn yes yet you your yours yourself
 @cache
 def stop_words(language: str | None) -> frozenset[str]:
     """Return the words of a language that say nothing, with English ones, as names mix both in."""
-    english = frozenset(_ENGLISH.split())
-    return english if language == "en" else english | _listed(language)
+    if language == "en":
+        return frozenset(_ENGLISH.split())
+    english, others = stop_words("en"), _listed(language)
+    # The same object where nothing is added: a cache compares two that are equal word by word.
+    return english | others if others else english
 
 
 @cache

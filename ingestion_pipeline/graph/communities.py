@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from ingestion_pipeline.clustering import child
 from ingestion_pipeline.clustering.communities import leiden
 from ingestion_pipeline.control import Control
+from ingestion_pipeline.graph.edges import edges_of
 from ingestion_pipeline.model.graph import Community, Relation
 
 if TYPE_CHECKING:
@@ -78,13 +79,9 @@ def communities(
     Raises:
         TransientError: ``crashed`` if the process that runs Leiden died.
     """
-    import numpy as np
-
     names = sorted(set(entity_ids))
     places = {name: place for place, name in enumerate(names)}
-    ties = _ties(relations)
-    edges = np.array([(places[one], places[other]) for one, other in ties], np.int64).reshape(-1, 2)
-    weights = np.array(list(ties.values()), np.float64)
+    edges, weights = _ties(relations, places)
     if len(edges) <= _EDGES_IN_PROCESS:
         levels = hierarchy(edges, weights, len(names), LARGEST, seed)
     else:
@@ -110,12 +107,8 @@ def modularity(found: Iterable[Community], relations: Iterable[Relation]) -> flo
     top = [each for each in found if each.level == 0]
     if not top:
         return 0.0
-    names = {entity: place for place, each in enumerate(top) for entity in each.entity_ids}
-    ties = list(relations)
-    ends = [(names[each.source], names[each.target]) for each in ties]
-    edges = np.array(ends, np.int64).reshape(-1, 2)
-    weights = np.array([each.weight for each in ties], np.float64)
-    return _modularity(np.arange(len(top)), edges, weights)
+    places = {entity: place for place, each in enumerate(top) for entity in each.entity_ids}
+    return _modularity(np.arange(len(top)), *edges_of(relations, places))
 
 
 def hierarchy(edges: Positions, weights: Weights, count: int, largest: int, seed: int) -> Positions:
@@ -200,16 +193,21 @@ def _modularity(communities: Positions, edges: Positions, weights: Weights) -> f
     return float(weights[one == other].sum() / total - (degrees**2).sum())
 
 
-def _ties(relations: Iterable[Relation]) -> dict[tuple[str, str], float]:
-    """Return how much each pair has to do with each other, sorted, sums taken in one order."""
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for relation in relations:
-        one, other = relation.source, relation.target
-        found[(one, other) if one < other else (other, one)].append(relation.weight)
-    return {
-        pair: sum(sorted(weights)) if len(weights) > 1 else weights[0]
-        for pair, weights in sorted(found.items())
-    }
+def _ties(relations: Iterable[Relation], places: Mapping[str, int]) -> tuple[Positions, Weights]:
+    """Return each pair once, sorted, and how much it has to do with each other.
+
+    Sums are taken in one order, whatever that of the relations.
+    """
+    import numpy as np
+
+    edges, weights = edges_of(relations, places)
+    if not len(edges):
+        return edges, weights
+    edges.sort(axis=1)
+    order = np.lexsort((weights, edges[:, 1], edges[:, 0]))
+    edges, weights = edges[order], weights[order]
+    firsts = np.flatnonzero(np.append(True, (edges[1:] != edges[:-1]).any(axis=1)))
+    return edges[firsts], np.add.reduceat(weights, firsts)
 
 
 def _communities(

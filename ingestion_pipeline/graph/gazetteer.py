@@ -77,11 +77,18 @@ class Gazetteer:
         """Yield the names in a text, from its beginning to its end, none within another."""
         tokens = list(_TOKEN.finditer(text))
         forms = [_form(token[0]) for token in tokens]
+        # Hardly any word is the first one of a name.
+        begins = [
+            place
+            for place, form in enumerate(forms)
+            if form in self._lengths or (form[-1:] == "s" and singular(form) in self._lengths)
+        ]
         reached = 0
-        for place, form in enumerate(forms):
+        for place in begins:
             if place < reached:
                 continue
-            lengths = self._lengths.get(form) or self._lengths.get(singular(form)) or ()
+            form = forms[place]
+            lengths = self._lengths.get(form) or self._lengths[singular(form)]
             for length in sorted(lengths, reverse=True):
                 end = place + length
                 name = self._names.get(_key(forms[place:end])) if end <= len(forms) else None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ingestion_pipeline.control import SMALL, Control, watched
 from ingestion_pipeline.graph.doubts import Judge
+from ingestion_pipeline.graph.edges import edges_of
 from ingestion_pipeline.graph.homonyms import homonyms
 from ingestion_pipeline.graph.normal_form import normal_form, without_remark
 from ingestion_pipeline.graph.page_rank import page_ranks
@@ -332,16 +333,10 @@ def _some(by_document: Sequence[Sequence[Citation]]) -> list[Citation]:
 
 def _ranks(ids: Sequence[str], relations: Sequence[Relation], control: Control) -> dict[str, float]:
     """Return the ranks of entities, in their order."""
-    import numpy as np
-
     if not ids:
         return {}
     places = {each: place for place, each in enumerate(ids)}
-    ends = [
-        (places[each.source], places[each.target]) for each in watched(relations, control, SMALL)
-    ]
-    edges = np.array(ends, dtype=np.int64).reshape(-1, 2)
-    weights = np.array([each.weight for each in relations], dtype=np.float64)
+    edges, weights = edges_of(watched(relations, control, SMALL), places)
     control.check()
     ranks = page_ranks(edges, weights, len(ids)) * len(ids)
     return {each: round(rank, _DECIMALS) for each, rank in zip(ids, ranks.tolist(), strict=True)}

@@ -17,10 +17,11 @@ import hashlib
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ingestion_pipeline.control import SMALL, Control, watched
@@ -75,7 +76,7 @@ _BEST_RATING = 10
 _DECIMALS = 9
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sentence:
     """What a document says, with the entities that it names there."""
 
@@ -83,6 +84,17 @@ class Sentence:
     citation: Citation
     text: str
     entity_ids: frozenset[str]
+
+    @cached_property
+    def place(self) -> tuple[str, str, int, int]:
+        """Where it stands, which sentences are ordered by."""
+        where = self.citation
+        return self.document_id, where.chunk_id, where.start, where.end
+
+    @cached_property
+    def written(self) -> bytes:
+        """All that a report's hash takes of it but whom it names."""
+        return "\0".join((*map(str, self.place), self.text)).encode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +245,7 @@ class _Gathered:
         for relation in watched(graph.relations, control, SMALL):
             self._relations[relation.source].append(relation)
         self._sentences: dict[str, list[Sentence]] = defaultdict(list)
-        for sentence in watched(sorted(said, key=_place), control, SMALL):
+        for sentence in watched(sorted(said, key=attrgetter("place")), control, SMALL):
             for each in sentence.entity_ids:
                 self._sentences[each].append(sentence)
 
@@ -265,12 +277,12 @@ class _Gathered:
         )
         importance = {member: 1 + math.log2(1 + count) for member, count in strength.items()}
         found = {
-            _place(sentence): sentence for member in members for sentence in self._sentences[member]
+            sentence.place: sentence for member in members for sentence in self._sentences[member]
         }
 
         def order(sentence: Sentence) -> tuple[float, tuple[str, str, int, int]]:
-            worth = sum(sorted(importance[each] for each in sentence.entity_ids & members))
-            return -round(worth, _DECIMALS), _place(sentence)
+            worth = math.fsum(importance[each] for each in sentence.entity_ids & members)
+            return -round(worth, _DECIMALS), sentence.place
 
         return Material(
             entities=tuple(entities[:TOP]),
@@ -289,11 +301,6 @@ def _beginning(citation: Citation, texts: Mapping[str, str]) -> Citation:
     return Citation(citation.chunk_id, citation.start, blank if blank > 0 else end)
 
 
-def _place(sentence: Sentence) -> tuple[str, str, int, int]:
-    where = sentence.citation
-    return sentence.document_id, where.chunk_id, where.start, where.end
-
-
 def _hash(recipe: str, material: Material) -> str:
     """Return a hash of all that a report's text, entities and relations come from."""
     digest = hashlib.sha256(recipe.encode())
@@ -304,17 +311,13 @@ def _hash(recipe: str, material: Material) -> str:
             for each in material.relations
         ),
         ((key, f"{value:.4f}") for key, value in sorted(material.importance.items())),
-        (
-            (
-                *map(str, _place(each)),
-                each.text,
-                *sorted(each.entity_ids & material.importance.keys()),
-            )
-            for each in material.sentences
-        ),
     )
     for part in parts:
         digest.update("\0".join((*part, "\n")).encode("utf-8", "surrogatepass"))
+    members = material.importance.keys()
+    for each in material.sentences:
+        digest.update(each.written)
+        digest.update("\0".join(("", *sorted(each.entity_ids & members), "\n")).encode())
     return digest.hexdigest()[:32]
 
 
@@ -389,18 +392,17 @@ def _chosen(
 
     if not candidates:
         return []
-    similar = _similar([tools.features(each.text) for each in candidates])
+    units = _units([tools.features(each.text) for each in candidates])
     words = np.array([max(len(each.text.split()), 1) for each in candidates])
     brevity = np.minimum(words / _SHORT, 1) * np.sqrt(np.minimum(_LONG / words, 1))
-    favour = np.round(similar.mean(axis=1) * brevity, _DECIMALS)
+    favour = np.round(units @ units.mean(axis=0) * brevity, _DECIMALS)
     worth = dict(importance)
+    named = [each.entity_ids & worth.keys() for each in candidates]
     novelty = np.ones(len(candidates))
     chosen: list[int] = []
     first = 0.0
     while len(chosen) < MOST:
-        covered = [
-            sum(sorted(worth.get(one, 0.0) for one in each.entity_ids)) for each in candidates
-        ]
+        covered = [math.fsum(map(worth.__getitem__, each)) for each in named]
         gains = np.round(np.array(covered) * favour * novelty, _DECIMALS)
         best = int(np.argmax(gains))
         first = first or float(gains[best])
@@ -408,25 +410,26 @@ def _chosen(
         if gains[best] <= 0 or enough:
             break
         chosen.append(best)
-        novelty = np.minimum(novelty, np.maximum(1 - similar[best], 0))
+        similar = np.round(units @ units[best], _DECIMALS)
+        novelty = np.minimum(novelty, np.maximum(1 - similar, 0))
         novelty[best] = 0
-        for one in candidates[best].entity_ids & worth.keys():
+        for one in named[best]:
             worth[one] *= _AGAIN
     return chosen
 
 
-def _similar(features: Sequence[Iterable[str]]) -> NDArray[np.float64]:
-    """Return the cosines of sentences by TF-IDF of their words, (sentences, sentences)."""
+def _units(features: Sequence[Collection[str]]) -> NDArray[np.float64]:
+    """Return sentences by TF-IDF of their words, (sentences, words), of length 1 or 0."""
     import numpy as np
 
-    known = [sorted(set(each)) for each in features]
-    counts = Counter(chain.from_iterable(known))
-    columns = {word: column for column, word in enumerate(sorted(counts))}
-    weights = np.zeros((len(known), len(columns)))
-    for row, words in enumerate(known):
-        for word in words:
-            weights[row, columns[word]] = math.log(1 + len(known) / counts[word])
+    counts = Counter(chain.from_iterable(features))
+    words = sorted(counts)
+    columns = {word: column for column, word in enumerate(words)}
+    rarity = np.array([math.log(1 + len(features) / counts[word]) for word in words])
+    rows = np.repeat(np.arange(len(features)), [len(each) for each in features])
+    places = [columns[word] for each in features for word in each]
+    weights = np.zeros((len(features), len(words)))
+    weights[rows, places] = rarity[places]
     lengths = np.sqrt((weights**2).sum(axis=1, keepdims=True))
-    units = weights / np.maximum(lengths, 1e-12)
-    cosines: NDArray[np.float64] = np.round(units @ units.T, _DECIMALS)
-    return cosines
+    units: NDArray[np.float64] = weights / np.maximum(lengths, 1e-12)
+    return units

@@ -149,7 +149,7 @@ def resolved(
             document_id: [chosen[name] if name else None for name in names]
             for document_id, names in watched(own.items(), control)
         },
-        {name: _type(uses[name].types) for name in watched(set(chosen.values()), control)},
+        {name: _type(uses[name].types) for name in watched(set(chosen.values()), control, SMALL)},
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import count, islice
+from itertools import accumulate, chain, count, islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
@@ -151,26 +152,32 @@ def manifest_schema(origin: Origin, made: str) -> pa.Schema:
 
 def entity_rows(entities: Iterable[Entity], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Yield rows, some at a time."""
-    return _batches(entities, schema, _values)
+    return _batches(entities, schema, _column)
 
 
 def relation_rows(relations: Iterable[Relation], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Yield rows, some at a time."""
 
-    def values(relation: Relation, name: str) -> object:
-        return _citations(relation.evidence) if name == "evidence" else getattr(relation, name)
+    def column(some: Sequence[Relation], field: pa.Field) -> pa.Array:
+        if field.name == "evidence":
+            return _citation_lists([each.evidence for each in some], field.type)
+        return _column(some, field)
 
-    return _batches(relations, schema, values)
+    return _batches(relations, schema, column)
 
 
 def community_rows(communities: Iterable[Community], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Yield rows, some at a time, which keep their order."""
+    import pyarrow as pa
+
     places = count()
 
-    def values(community: Community, name: str) -> object:
-        return next(places) if name == "place" else getattr(community, name)
+    def column(some: Sequence[Community], field: pa.Field) -> pa.Array:
+        if field.name == "place":
+            return pa.array(islice(places, len(some)), field.type)
+        return _column(some, field)
 
-    return _batches(communities, schema, values)
+    return _batches(communities, schema, column)
 
 
 def report_rows(reports: Iterable[IndexedReport], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -191,21 +198,36 @@ def report_rows(reports: Iterable[IndexedReport], schema: pa.Schema) -> Iterator
         place += len(some)
 
 
-def _values(thing: object, name: str) -> object:
-    return getattr(thing, name)
+def _column(things: Sequence[object], field: pa.Field) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(list(map(attrgetter(field.name), things)), field.type)
+
+
+def _citation_lists(lists: Sequence[Sequence[Citation]], type_: pa.DataType) -> pa.Array:
+    """Return an array of lists; made of flat ones, which takes half as long."""
+    import pyarrow as pa
+
+    citations = list(chain.from_iterable(lists))
+    flat = pa.StructArray.from_arrays(
+        [_column(citations, field) for field in type_.value_type], fields=list(type_.value_type)
+    )
+    return pa.ListArray.from_arrays(
+        pa.array(accumulate(map(len, lists), initial=0), pa.int32()), flat, type=type_
+    )
 
 
 def _batches(
-    things: Iterable[Any], schema: pa.Schema, value: Callable[[Any, str], object]
+    things: Iterable[Any],
+    schema: pa.Schema,
+    column: Callable[[Sequence[Any], pa.Field], pa.Array],
 ) -> Iterator[pa.RecordBatch]:
     """Yield rows column by column, which is several times as fast as row by row."""
     import pyarrow as pa
 
     remaining = iter(things)
     while some := list(islice(remaining, ROWS_AT_ONCE)):
-        columns = [
-            pa.array([value(each, field.name) for each in some], field.type) for field in schema
-        ]
+        columns = [column(some, field) for field in schema]
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
