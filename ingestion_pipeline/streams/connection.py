@@ -19,8 +19,8 @@ from ingestion_pipeline.errors import ErrorKind, PermanentError, TransientError
 MAX_BLOCK_SECONDS = 30.0
 """Longest time one command may wait on the server for something to arrive."""
 AWAY_SECONDS = 15.0
-"""How long a Redis that did not answer is left alone: each attempt waits a third of a second, and
-a run without services would make several for each batch."""
+"""How long a Redis that did not answer is left alone: each attempt waits a tenth of a second or
+two, and a run without services would make several for each batch."""
 
 
 def connect(url: str) -> redis.Redis:
@@ -30,8 +30,8 @@ def connect(url: str) -> redis.Redis:
     and are sent back as the same bytes, so that a foreign entry can neither break a read nor be
     altered by a move to another stream.
 
-    A lost connection is tried again three times within a second; a command that ran into the
-    time limit is not, because it may still be at work.
+    A lost connection is tried again three times within a third of a second; a command that ran
+    into the time limit is not, because it may still be at work.
 
     Raises:
         PermanentError: of kind ``invalid_option`` if the URL cannot be understood.
@@ -46,7 +46,7 @@ def connect(url: str) -> redis.Redis:
             socket_timeout=MAX_BLOCK_SECONDS + 5,
             health_check_interval=30,
             retry=Retry(
-                ExponentialWithJitterBackoff(cap=0.5, base=0.05),
+                ExponentialWithJitterBackoff(cap=0.5, base=0.02),
                 retries=3,
                 supported_errors=(redis.ConnectionError,),
             ),

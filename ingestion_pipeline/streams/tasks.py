@@ -22,7 +22,7 @@ from redis.client import Pipeline
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.model.tasks import Priority
-from ingestion_pipeline.streams.connection import MAX_BLOCK_SECONDS, redis_errors
+from ingestion_pipeline.streams.connection import MAX_BLOCK_SECONDS, Absence, redis_errors
 
 GROUP = "ingestion_pipeline"
 FIELD = "message"
@@ -92,9 +92,10 @@ class TaskStreams:
     Every method raises TransientError of kind ``unavailable`` when Redis does not answer.
     """
 
-    def __init__(self, client: redis.Redis, consumer: str) -> None:
+    def __init__(self, client: redis.Redis, consumer: str, absence: Absence | None = None) -> None:
         self._client = client
         self._consumer = consumer
+        self._absence = absence or Absence()
 
     def ensure_groups(self) -> None:
         """Create streams and group where they are missing, reading from the first entry on."""
@@ -106,10 +107,19 @@ class TaskStreams:
                     if "BUSYGROUP" not in str(error):
                         raise
 
-    def publish(self, message_json: str, priority: Priority) -> str:
-        """Append a message and return its stream id."""
-        with redis_errors(self._client):
-            return str(self._client.xadd(STREAMS[priority], {FIELD: message_json}))
+    def publish(self, messages: Iterable[str], priority: Priority) -> list[str]:
+        """Append messages, in one round trip, and return their stream ids.
+
+        While Redis is away, it is not waited for again and again.
+        """
+        with (
+            self._absence.noted(),
+            redis_errors(self._client),
+            self._client.pipeline(transaction=False) as pipe,
+        ):
+            for message_json in messages:
+                pipe.xadd(STREAMS[priority], {FIELD: message_json})
+            return list(map(str, pipe.execute()))
 
     def read(self, count: int, block_seconds: float) -> list[Entry]:
         """Take up to ``count`` new entries of *each* stream, the high ones first.

@@ -111,7 +111,8 @@ class Services:
         """The task streams."""
         from ingestion_pipeline.streams.tasks import TaskStreams
 
-        return TaskStreams(self.redis, consumer=f"{socket.gethostname()}:{os.getpid()}")
+        consumer = f"{socket.gethostname()}:{os.getpid()}"
+        return TaskStreams(self.redis, consumer, self._absence)
 
     @cached_property
     def events(self) -> EventStreams:

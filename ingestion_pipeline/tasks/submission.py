@@ -227,14 +227,16 @@ def _accept(services: Services, tasks: Sequence[NewTask], *, publish: bool = Tru
     updates = services.registry.tasks.accept(tasks)
     tell(services.events, updates)
     ended = {update.task_id for update in updates if update.state.final}
+    waiting = [task for task in tasks if task.task_id not in ended]
+    if not (publish and waiting):
+        return publish
+    messages = [_message(task).model_dump_json() for task in waiting]
     try:
-        for task in tasks:
-            if publish and task.task_id not in ended:
-                services.streams.publish(_message(task).model_dump_json(), task.priority)
+        services.streams.publish(messages, waiting[0].priority)  # which is that of all
     except IngestError as error:
         logger.info("the tasks are accepted and wait for the next look at the registry: %s", error)
         return False
-    return publish
+    return True
 
 
 def _message(task: NewTask) -> TaskMessage:

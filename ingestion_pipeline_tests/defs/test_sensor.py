@@ -112,7 +112,7 @@ def test_a_message_becomes_a_run_of_its_collection(
     papers: Collection,
     report: Path,
 ) -> None:
-    services.streams.publish(message(report), Priority.NORMAL)
+    services.streams.publish([message(report)], Priority.NORMAL)
 
     (request,), skipped = sensor.tick()
 
@@ -129,7 +129,7 @@ def test_a_message_becomes_a_run_of_its_collection(
 def test_an_urgent_message_makes_an_urgent_run(
     sensor: Sensor, services: FakeServices, papers: Collection, report: Path
 ) -> None:
-    services.streams.publish(message(report, priority="high"), Priority.HIGH)
+    services.streams.publish([message(report, priority="high")], Priority.HIGH)
 
     (request,), _ = sensor.tick()
 
@@ -142,7 +142,7 @@ def test_many_messages_for_a_collection_make_one_run(
     for number in range(5):
         path = tmp_path / f"{number}.txt"
         path.write_text(f"Text number {number}.")
-        services.streams.publish(message(path), Priority.NORMAL)
+        services.streams.publish([message(path)], Priority.NORMAL)
 
     requests, _ = sensor.tick()
 
@@ -154,8 +154,8 @@ def test_each_collection_gets_a_run_of_its_own(
     sensor: Sensor, services: FakeServices, papers: Collection, report: Path
 ) -> None:
     services.registry.collections.create(CollectionName("acme", "notes"), CollectionConfig())
-    services.streams.publish(message(report), Priority.NORMAL)
-    services.streams.publish(message(report, collection="notes", tenant="acme"), Priority.NORMAL)
+    services.streams.publish([message(report)], Priority.NORMAL)
+    services.streams.publish([message(report, collection="notes", tenant="acme")], Priority.NORMAL)
 
     requests, _ = sensor.tick()
 
@@ -169,7 +169,7 @@ def test_each_collection_gets_a_run_of_its_own(
 def test_while_a_run_of_the_collection_is_queued_no_second_one_is_planned(
     sensor: Sensor, services: FakeServices, papers: Collection, report: Path
 ) -> None:
-    services.streams.publish(message(report), Priority.NORMAL)
+    services.streams.publish([message(report)], Priority.NORMAL)
     (request,), _ = sensor.tick()
     sensor.queue(request)
 
@@ -184,7 +184,7 @@ def test_a_collection_may_have_as_many_runs_as_its_configuration_says(
     sensor: Sensor, services: FakeServices, papers: Collection, report: Path
 ) -> None:
     services.registry.collections.configure("papers", {"max_parallel_runs": 2})
-    services.streams.publish(message(report), Priority.NORMAL)
+    services.streams.publish([message(report)], Priority.NORMAL)
     for _ in range(2):
         (request,), _ = sensor.tick()
         sensor.queue(request)
@@ -196,10 +196,10 @@ def test_a_message_that_comes_twice_is_one_task(
     sensor: Sensor, services: FakeServices, papers: Collection, report: Path
 ) -> None:
     for _ in range(2):
-        services.streams.publish(message(report, task_id="t-1"), Priority.NORMAL)
+        services.streams.publish([message(report, task_id="t-1")], Priority.NORMAL)
     (request,), _ = sensor.tick()
     sensor.queue(request)
-    services.streams.publish(message(report, task_id="t-1"), Priority.NORMAL)
+    services.streams.publish([message(report, task_id="t-1")], Priority.NORMAL)
 
     assert sensor.tick()[0] == []
     assert [task.task_id for task in services.registry.tasks.find()] == ["t-1"]
@@ -237,8 +237,8 @@ def test_a_tick_with_nothing_to_do_says_so(sensor: Sensor) -> None:
 def test_what_cannot_be_read_is_put_aside_and_stops_nothing(
     sensor: Sensor, services: FakeServices, papers: Collection, report: Path
 ) -> None:
-    services.streams.publish("{", Priority.NORMAL)
-    services.streams.publish(message(report), Priority.NORMAL)
+    services.streams.publish(["{"], Priority.NORMAL)
+    services.streams.publish([message(report)], Priority.NORMAL)
 
     requests, _ = sensor.tick()
 
@@ -328,7 +328,7 @@ def test_a_build_keeps_no_documents_waiting(
     submit_build(services, papers, TaskType.RAPTOR)
     (build,), _ = sensor.build()
     sensor.queue(build)
-    services.streams.publish(message(report), Priority.NORMAL)
+    services.streams.publish([message(report)], Priority.NORMAL)
 
     (request,), _ = sensor.tick()
 

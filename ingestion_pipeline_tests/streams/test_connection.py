@@ -34,7 +34,7 @@ def test_a_url_that_is_not_of_redis_is_refused(url: str) -> None:
     "operation",
     [
         lambda client: TaskStreams(client, "c").ensure_groups(),
-        lambda client: TaskStreams(client, "c").publish("{}", Priority.HIGH),
+        lambda client: TaskStreams(client, "c").publish(["{}"], Priority.HIGH),
         lambda client: TaskStreams(client, "c").read(1, 0),
         lambda client: TaskStreams(client, "c").claim_stale(0, 1),
         lambda client: TaskStreams(client, "c").acknowledge([ENTRY]),
@@ -68,6 +68,7 @@ def test_every_operation_says_within_seconds_that_redis_is_away(
     [
         lambda client: partial(EventStreams(client).append_many, [EVENT]),
         lambda client: partial(Totals(client).add, {"chunks": 1}),
+        lambda client: partial(TaskStreams(client, "c").publish, ["{}"], Priority.HIGH),
     ],
 )
 def test_what_may_be_lost_waits_for_a_server_that_is_away_only_now_and_then(
@@ -107,7 +108,7 @@ def test_a_server_without_memory_is_unavailable(client: redis.Redis) -> None:
     client.config_set("maxmemory", 1)
     try:
         with pytest.raises(TransientError, match="accepts no writes"):
-            TaskStreams(client, "c").publish("{}", Priority.NORMAL)
+            TaskStreams(client, "c").publish(["{}"], Priority.NORMAL)
         with pytest.raises(TransientError, match="accepts no writes"):
             EventStreams(client).append_many([EVENT])
     finally:
@@ -126,4 +127,4 @@ def test_bytes_that_are_not_text_come_back_as_they_were(client: redis.Redis) -> 
 def test_other_errors_of_the_server_are_not_hidden(client: redis.Redis) -> None:
     client.set("ingest:tasks:high", "not a stream")
     with pytest.raises(Exception, match="WRONGTYPE"), redis_errors(client):
-        TaskStreams(client, "c").publish("{}", Priority.HIGH)
+        TaskStreams(client, "c").publish(["{}"], Priority.HIGH)

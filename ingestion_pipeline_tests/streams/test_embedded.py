@@ -149,7 +149,7 @@ def test_pending_entries_and_their_group_survive_a_restart(folder: Path, crash: 
     with connect(url(server)) as client:
         streams = TaskStreams(client, "one")
         streams.ensure_groups()
-        streams.publish("{}", Priority.HIGH)
+        streams.publish(["{}"], Priority.HIGH)
         (taken,) = streams.read(10, 0)
     if crash:
         kill(server)

@@ -36,7 +36,7 @@ def messages(entries: list[Entry]) -> list[str | None]:
 
 
 def test_a_message_arrives_once_with_its_stream_and_id(streams: TaskStreams) -> None:
-    entry_id = streams.publish('{"type": "ingest"}', Priority.HIGH)
+    [entry_id] = streams.publish(['{"type": "ingest"}'], Priority.HIGH)
     (entry,) = streams.read(10, 0)
     assert entry == Entry(HIGH, entry_id, {"message": '{"type": "ingest"}'}, deliveries=1)
     assert streams.read(10, 0) == []
@@ -44,12 +44,12 @@ def test_a_message_arrives_once_with_its_stream_and_id(streams: TaskStreams) -> 
 
 def test_messages_from_before_the_group_existed_are_delivered(client: redis.Redis) -> None:
     streams = TaskStreams(client, "one")
-    streams.publish("early", Priority.NORMAL)
+    streams.publish(["early"], Priority.NORMAL)
     assert messages(streams.read(10, 0)) == ["early"]
 
 
 def test_ensuring_the_groups_twice_forgets_nothing(streams: TaskStreams) -> None:
-    streams.publish("a", Priority.NORMAL)
+    streams.publish(["a"], Priority.NORMAL)
     assert messages(streams.read(10, 0)) == ["a"]
     streams.ensure_groups()
     assert streams.read(10, 0) == []
@@ -58,9 +58,9 @@ def test_ensuring_the_groups_twice_forgets_nothing(streams: TaskStreams) -> None
 
 def test_normal_messages_are_read_while_high_ones_never_end(streams: TaskStreams) -> None:
     for number in range(30):
-        streams.publish(f"high {number}", Priority.HIGH)
+        streams.publish([f"high {number}"], Priority.HIGH)
     for number in range(3):
-        streams.publish(f"normal {number}", Priority.NORMAL)
+        streams.publish([f"normal {number}"], Priority.NORMAL)
     assert messages(streams.read(2, 0)) == ["high 0", "high 1", "normal 0", "normal 1"]
     assert messages(streams.read(2, 0)) == ["high 2", "high 3", "normal 2"]
 
@@ -70,7 +70,7 @@ def test_a_blocking_read_returns_as_soon_as_something_arrives(
 ) -> None:
     with connect(f"unix://{redis_server.socket}") as other, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(TaskStreams(other, "two").read, 10, 30)
-        streams.publish("soon", Priority.NORMAL)
+        streams.publish(["soon"], Priority.NORMAL)
         assert messages(waiting.result(10)) == ["soon"]
 
 
@@ -81,9 +81,9 @@ def test_a_blocking_read_ends_empty(streams: TaskStreams) -> None:
 def test_acknowledging_empties_the_stream_and_may_be_repeated(
     streams: TaskStreams, client: redis.Redis
 ) -> None:
-    streams.publish("a", Priority.HIGH)
-    streams.publish("b", Priority.NORMAL)
-    streams.publish("c", Priority.NORMAL)
+    streams.publish(["a"], Priority.HIGH)
+    streams.publish(["b"], Priority.NORMAL)
+    streams.publish(["c"], Priority.NORMAL)
     entries = streams.read(10, 0)
     streams.acknowledge([entries[0], entries[2]])
     streams.acknowledge([entries[0]])
@@ -96,8 +96,8 @@ def test_acknowledging_empties_the_stream_and_may_be_repeated(
 def test_another_consumers_entries_are_claimed_with_their_count(
     streams: TaskStreams, client: redis.Redis
 ) -> None:
-    streams.publish("a", Priority.HIGH)
-    streams.publish("b", Priority.NORMAL)
+    streams.publish(["a"], Priority.HIGH)
+    streams.publish(["b"], Priority.NORMAL)
     taken = streams.read(10, 0)
     other = TaskStreams(client, "two")
     assert other.claim_stale(60, 10) == []
@@ -111,7 +111,7 @@ def test_another_consumers_entries_are_claimed_with_their_count(
 def test_a_consumer_claims_what_it_left_behind_in_an_earlier_life(
     streams: TaskStreams, client: redis.Redis
 ) -> None:
-    streams.publish("a", Priority.NORMAL)
+    streams.publish(["a"], Priority.NORMAL)
     streams.read(10, 0)
     assert messages(TaskStreams(client, "one").claim_stale(0, 10)) == ["a"]
 
@@ -120,7 +120,7 @@ def test_stale_entries_behind_many_fresh_ones_are_found(
     streams: TaskStreams, client: redis.Redis
 ) -> None:
     for number in range(300):
-        streams.publish(str(number), Priority.NORMAL)
+        streams.publish([str(number)], Priority.NORMAL)
     entries = streams.read(300, 0)
     # XAUTOCLAIM looks at ten times COUNT entries a call; only the last one is old enough.
     client.xclaim(NORMAL, GROUP, "one", 0, [entries[-1].id], idle=3_600_000, justid=True)
@@ -129,7 +129,7 @@ def test_stale_entries_behind_many_fresh_ones_are_found(
 
 def test_no_more_stale_entries_are_claimed_than_asked_for(streams: TaskStreams) -> None:
     for number in range(7):
-        streams.publish(str(number), Priority.NORMAL)
+        streams.publish([str(number)], Priority.NORMAL)
     streams.read(10, 0)
     assert messages(streams.claim_stale(0, 5)) == ["0", "1", "2", "3", "4"]
 
@@ -137,8 +137,8 @@ def test_no_more_stale_entries_are_claimed_than_asked_for(streams: TaskStreams) 
 def test_an_entry_deleted_from_the_stream_is_not_claimed(
     streams: TaskStreams, client: redis.Redis
 ) -> None:
-    streams.publish("a", Priority.NORMAL)
-    streams.publish("b", Priority.NORMAL)
+    streams.publish(["a"], Priority.NORMAL)
+    streams.publish(["b"], Priority.NORMAL)
     first, _ = streams.read(10, 0)
     client.xdel(NORMAL, first.id)
     assert messages(streams.claim_stale(0, 10)) == ["b"]
@@ -153,7 +153,7 @@ def test_a_server_that_came_back_empty_gets_its_groups_again(
     client.flushall()
     assert callable(operation)
     assert operation(streams) == []
-    streams.publish("after", Priority.NORMAL)
+    streams.publish(["after"], Priority.NORMAL)
     assert messages(streams.read(10, 0)) == ["after"]
 
 
@@ -167,7 +167,7 @@ def test_a_server_restarted_without_its_data_is_read_from_again(folder: Path) ->
         for path in (folder / "redis" / "appendonlydir").iterdir():
             path.unlink()
         with server:
-            streams.publish("new", Priority.HIGH)
+            streams.publish(["new"], Priority.HIGH)
             assert messages(streams.read(10, 0)) == ["new"]
 
 
@@ -186,7 +186,7 @@ def test_no_entry_can_break_a_read(
     streams: TaskStreams, client: redis.Redis, fields: dict[bytes, bytes], message: str | None
 ) -> None:
     client.xadd(NORMAL, dict(fields))
-    streams.publish("next", Priority.NORMAL)
+    streams.publish(["next"], Priority.NORMAL)
     assert messages(streams.read(10, 0)) == [message, "next"]
     entries = streams.claim_stale(0, 10)
     assert messages(entries) == [message, "next"]
@@ -217,7 +217,7 @@ def test_an_entry_without_a_message_is_kept_as_the_json_of_its_fields(
 def test_a_dead_letter_goes_there_and_back_unchanged(
     streams: TaskStreams, client: redis.Redis, message: str, stream: str
 ) -> None:
-    streams.publish(message, Priority.NORMAL)
+    streams.publish([message], Priority.NORMAL)
     (entry,) = streams.read(10, 0)
     streams.dead_letter(entry, "a reason")
     (letter,) = streams.dead_letters()
@@ -264,7 +264,7 @@ def test_requeueing_an_unknown_dead_letter_is_an_error(
 def test_a_dead_letter_requeued_by_two_at_once_goes_back_once(
     streams: TaskStreams, client: redis.Redis
 ) -> None:
-    streams.publish("{}", Priority.NORMAL)
+    streams.publish(["{}"], Priority.NORMAL)
     streams.dead_letter(streams.read(10, 0)[0], "a reason")
     (letter,) = streams.dead_letters()
 
@@ -287,7 +287,7 @@ def test_dead_letters_are_listed_newest_first_and_capped(
         for number in range(12_000):
             pipe.xadd(DEAD_STREAM, {"message": str(number), "reason": "", "first_seen": ""})
         pipe.execute()
-    streams.publish("last", Priority.NORMAL)
+    streams.publish(["last"], Priority.NORMAL)
     streams.dead_letter(streams.read(10, 0)[0], "a reason")
     assert [letter.message for letter in streams.dead_letters(2)] == ["last", "11999"]
     assert 10_000 <= streams.status().dead < 10_500
@@ -296,7 +296,7 @@ def test_dead_letters_are_listed_newest_first_and_capped(
 def test_only_silent_consumers_that_hold_nothing_are_removed(
     streams: TaskStreams, client: redis.Redis
 ) -> None:
-    streams.publish("a", Priority.NORMAL)
+    streams.publish(["a"], Priority.NORMAL)
     assert messages(TaskStreams(client, "holds one").read(10, 0)) == ["a"]
     client.xgroup_createconsumer(NORMAL, GROUP, "idle")
     client.xgroup_createconsumer(HIGH, GROUP, "idle")
@@ -319,7 +319,7 @@ def test_the_status_of_a_server_without_streams_is_zero(client: redis.Redis) -> 
 def test_the_status_counts_both_streams(streams: TaskStreams) -> None:
     for priority in Priority:
         for _ in range(3):
-            streams.publish("{}", priority)
+            streams.publish(["{}"], priority)
     taken = streams.read(2, 0)
     assert streams.status() == StreamStatus(length=6, pending=4, lag=2, dead=0)
     streams.acknowledge(taken[:1])

@@ -47,7 +47,7 @@ class Desk:
 
     def send(self, **message: Any) -> None:
         self.services.streams.publish(
-            json.dumps({"collection": self.collection.name.name, **message}), Priority.HIGH
+            [json.dumps({"collection": self.collection.name.name, **message})], Priority.HIGH
         )
         tick(self.services, lambda _: {})
 

@@ -48,7 +48,7 @@ def send_deletion(services: FakeServices, document_ids: list[str]) -> str:
         document_ids=document_ids,
         options={"purge": True},
     )
-    services.streams.publish(message.model_dump_json(), Priority.NORMAL)
+    services.streams.publish([message.model_dump_json()], Priority.NORMAL)
     return "from-a-message"
 
 

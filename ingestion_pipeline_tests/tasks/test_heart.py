@@ -41,7 +41,7 @@ def beats(services: Services, expected: Callable[[list[Heartbeat]], bool]) -> li
 def test_a_worker_says_who_it_is_and_what_it_does(services: Services) -> None:
     services.streams.ensure_groups()
     for _ in range(3):
-        services.streams.publish("{}", Priority.NORMAL)
+        services.streams.publish(["{}"], Priority.NORMAL)
     services.streams.read(count=1, block_seconds=0)
     began = datetime.now(UTC)
 

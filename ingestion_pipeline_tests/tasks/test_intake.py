@@ -33,7 +33,7 @@ def settings(settings: Settings, write: Any) -> Settings:
 def send(services: FakeServices, **fields: Any) -> None:
     message = {"type": "ingest", "collection": "docs", "source": {"uri": URL}} | fields
     priority = Priority(fields.get("priority", "normal"))
-    services.streams.publish(json.dumps(message), priority)
+    services.streams.publish([json.dumps(message)], priority)
 
 
 def received(services: FakeServices) -> Received:
@@ -94,8 +94,8 @@ def test_the_same_message_five_times_is_one_task(
 def test_a_message_without_a_task_id_gets_one_from_its_stream_entry(
     services: FakeServices, collection: Collection
 ) -> None:
-    entry_id = services.streams.publish(
-        json.dumps({"type": "ingest", "collection": "docs", "source": {"uri": URL}}),
+    [entry_id] = services.streams.publish(
+        [json.dumps({"type": "ingest", "collection": "docs", "source": {"uri": URL}})],
         Priority.NORMAL,
     )
     received(services)
@@ -212,7 +212,7 @@ def test_a_document_of_another_collection_cannot_be_asked_for(
 def test_what_cannot_be_read_goes_to_the_dead_letters_with_the_reason(
     services: FakeServices, collection: Collection, raw: str
 ) -> None:
-    services.streams.publish(raw, Priority.NORMAL)
+    services.streams.publish([raw], Priority.NORMAL)
     send(services, task_id="good")
 
     assert received(services) == Received(accepted=1, dead_lettered=1)

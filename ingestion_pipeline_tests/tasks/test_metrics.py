@@ -42,7 +42,7 @@ def test_what_there_is_waits_and_was_done_is_told(
     ingest(services, collection, write("broken.txt", POISON))
     submit(services, collection, [write("b.txt", "Other words.")], Priority.NORMAL, {})
     services.streams.ensure_groups()
-    services.streams.publish("{}", Priority.NORMAL)
+    services.streams.publish(["{}"], Priority.NORMAL)
 
     said = values(metrics.text(services))
 

@@ -44,8 +44,8 @@ def test_a_message_becomes_a_plan_in_the_same_tick(
     services: FakeServices, collection: Collection
 ) -> None:
     message = {"type": "ingest", "collection": "docs", "source": {"uri": "https://example.com/a"}}
-    services.streams.publish(json.dumps(message), Priority.HIGH)
-    services.streams.publish("no message", Priority.NORMAL)
+    services.streams.publish([json.dumps(message)], Priority.HIGH)
+    services.streams.publish(["no message"], Priority.NORMAL)
 
     outcome = ticked(services)
 
@@ -64,7 +64,7 @@ def test_the_first_of_many_messages_are_planned_before_the_others_are_received(
     for name in "abcde":
         source = {"uri": f"https://example.com/{name}"}
         message = {"type": "ingest", "collection": "docs", "source": source}
-        services.streams.publish(json.dumps(message), Priority.NORMAL)
+        services.streams.publish([json.dumps(message)], Priority.NORMAL)
 
     first, second = ticked(services), ticked(services, {("docs", None): 1})
 
