@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ingestion_pipeline.cli import main
+from ingestion_pipeline.cli.app import run
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def said(*arguments: str) -> Said:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["ingest", *arguments])
         with pytest.raises(SystemExit) as ended:
-            main()
+            run()
     code = ended.value.code
     assert code is None or isinstance(code, int)
     return Said(code or 0, out.getvalue(), err.getvalue())

@@ -49,6 +49,33 @@ def test_errors_are_one_line_and_no_traceback(state: Path, tmp_path: Path) -> No
     assert ran.stderr == "error: not_found: there is no task 'nonesuch': see `ingest tasks`\n"
 
 
+AT_THE_END = """
+import atexit, sys, threading, time
+from ingestion_pipeline.cli import main
+atexit.register(print, "written at the end")
+threading.Thread(target=lambda: (time.sleep(0.5), print("said by a thread"))).start()
+main()
+"""
+
+
+def test_a_command_ends_with_all_that_was_to_be_done_at_the_end(state: Path) -> None:
+    command = [sys.executable, "-c", AT_THE_END, "task", "nonesuch"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    assert ran.returncode == 1
+    assert ran.stdout == "said by a thread\nwritten at the end\n"
+    assert ran.stderr.startswith("error: not_found: ")
+
+
+def test_what_could_not_be_said_is_a_failure(state: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [str(INGEST), "tasks", "--json"], stdout=full, timeout=120, check=False
+        )
+
+    assert ran.returncode == 1
+
+
 def test_after_an_interrupt_the_work_is_kept_and_that_is_said(tmp_path: Path) -> None:
     for number in range(200):
         (tmp_path / f"{number}.txt").write_text(f"Canal {number} is {number} miles long.\n")

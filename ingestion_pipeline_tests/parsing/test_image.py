@@ -31,7 +31,7 @@ def pool() -> Iterator[ParserPool]:
 @pytest.fixture
 def unread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have no text recognition, as where its packages are not installed."""
-    monkeypatch.setattr(ocr, "available", lambda: False)
+    monkeypatch.setattr(image, "reads_pictures", lambda: False)
 
 
 @pytest.mark.parametrize("file_type", WRITTEN)

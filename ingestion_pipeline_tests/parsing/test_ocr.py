@@ -107,7 +107,7 @@ def test_nothing_is_fetched_written_out_or_loaded_before_it_is_needed() -> None:
 def test_without_its_packages_an_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ocr, "available", lambda: False)
+    monkeypatch.setattr(ocr, "reads_pictures", lambda: False)
     with pytest.raises(PermanentError, match=r"install ingestion-pipeline\[ocr\]") as raised:
         read_picture(page(NOTICE))
     assert raised.value.kind is ErrorKind.DEPENDENCY_MISSING
