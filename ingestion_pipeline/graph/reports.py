@@ -392,10 +392,10 @@ def _chosen(
 
     if not candidates:
         return []
-    units = _units([tools.features(each.text) for each in candidates])
+    units = _Units([tools.features(each.text) for each in candidates])
     words = np.array([max(len(each.text.split()), 1) for each in candidates])
     brevity = np.minimum(words / _SHORT, 1) * np.sqrt(np.minimum(_LONG / words, 1))
-    favour = np.round(units @ units.mean(axis=0) * brevity, _DECIMALS)
+    favour = np.round(units.likeness(units.mean()) * brevity, _DECIMALS)
     worth = dict(importance)
     named = [each.entity_ids & worth.keys() for each in candidates]
     novelty = np.ones(len(candidates))
@@ -410,7 +410,7 @@ def _chosen(
         if gains[best] <= 0 or enough:
             break
         chosen.append(best)
-        similar = np.round(units @ units[best], _DECIMALS)
+        similar = np.round(units.likeness(units.of(best)), _DECIMALS)
         novelty = np.minimum(novelty, np.maximum(1 - similar, 0))
         novelty[best] = 0
         for one in named[best]:
@@ -418,18 +418,43 @@ def _chosen(
     return chosen
 
 
-def _units(features: Sequence[Collection[str]]) -> NDArray[np.float64]:
-    """Return sentences by TF-IDF of their words, (sentences, words), of length 1 or 0."""
-    import numpy as np
+class _Units:
+    """Sentences by TF-IDF of their words, of length 1 or 0; only what is not 0 is held."""
 
-    counts = Counter(chain.from_iterable(features))
-    words = sorted(counts)
-    columns = {word: column for column, word in enumerate(words)}
-    rarity = np.array([math.log(1 + len(features) / counts[word]) for word in words])
-    rows = np.repeat(np.arange(len(features)), [len(each) for each in features])
-    places = [columns[word] for each in features for word in each]
-    weights = np.zeros((len(features), len(words)))
-    weights[rows, places] = rarity[places]
-    lengths = np.sqrt((weights**2).sum(axis=1, keepdims=True))
-    units: NDArray[np.float64] = weights / np.maximum(lengths, 1e-12)
-    return units
+    def __init__(self, features: Sequence[Collection[str]]) -> None:
+        import numpy as np
+
+        counts = Counter(chain.from_iterable(features))
+        words = sorted(counts)
+        columns = {word: column for column, word in enumerate(words)}
+        rarity = np.array([math.log(1 + len(features) / counts[word]) for word in words])
+        self._shape = len(features), len(words)
+        self._rows = np.repeat(np.arange(len(features)), list(map(len, features)))
+        # Sums depend on the order, which in a set is by chance.
+        ordered = chain.from_iterable(sorted(columns[word] for word in each) for each in features)
+        self._columns = np.fromiter(ordered, np.int64, len(self._rows))
+        weights = rarity[self._columns]
+        lengths = np.sqrt(np.bincount(self._rows, weights**2, len(features)))
+        self._weights = weights / lengths[self._rows]
+
+    def likeness(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the products of all sentences with a vector, (sentences,)."""
+        import numpy as np
+
+        shares = self._weights * vector[self._columns]
+        return np.bincount(self._rows, shares, self._shape[0]).astype(np.float64)
+
+    def mean(self) -> NDArray[np.float64]:
+        """Return the mean of all sentences, (words,)."""
+        import numpy as np
+
+        return np.bincount(self._columns, self._weights, self._shape[1]) / self._shape[0]
+
+    def of(self, place: int) -> NDArray[np.float64]:
+        """Return one sentence, (words,)."""
+        import numpy as np
+
+        vector = np.zeros(self._shape[1])
+        own = self._rows == place
+        vector[self._columns[own]] = self._weights[own]
+        return vector

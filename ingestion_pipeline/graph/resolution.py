@@ -411,17 +411,20 @@ def _misspelled(uses: Mapping[Name, _Use], control: Control) -> Iterator[tuple[N
     """
     names = [name for name in uses if name.side is not Side.CONCEPT and " " in name.key]
     common = Counter(word for name in names for word in set(name.key.split()))
+    firsts: dict[tuple[str, str, str], Name] = {}
     blocks: dict[tuple[str, str, str], set[Name]] = defaultdict(set)
     for name in watched(names, control, SMALL):
         for before, word, after in _words(name.key):
             if len(word) >= _SHORTEST_MISSPELLED and not digits(word):
-                for place in range(len(word)):
-                    blocks[before, word[:place] + word[place + 1 :], after].add(name)
-                blocks[before, word, after].add(name)
+                parts = [word, *(word[:place] + word[place + 1 :] for place in range(len(word)))]
+                for part in parts:
+                    first = firsts.setdefault((before, part, after), name)
+                    if first is not name:
+                        blocks[before, part, after] |= {first, name}
     pairs = {
         pair
         for block in watched(blocks.values(), control, SMALL)
-        if 1 < len(block) <= _LARGEST_BLOCK
+        if len(block) <= _LARGEST_BLOCK
         for pair in combinations(sorted(block), 2)
     }
     for one, other in sorted(pairs):

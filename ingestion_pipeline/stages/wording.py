@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
 
 from ingestion_pipeline.chunking.sentences import sentence_starts
 from ingestion_pipeline.control import Control
@@ -35,7 +37,7 @@ def text_tools(texts: Sequence[str], token_counts: TokenCounts, control: Control
     return TextTools(
         sentence_starts=sentence_starts,
         token_counts=token_counts,
-        features=lambda text: features(text, spoken),
+        features=lambda text: _features(text, spoken),
         key_phrases=key_phrases,
     )
 
@@ -44,6 +46,12 @@ def sibling_titles(groups: Sequence[Sequence[str]], control: Control) -> list[st
     """Return a title for each of some groups of texts, which tells it from the others."""
     firsts = [text for group in groups for text in group[:1]]
     return titles(groups, text_tools(firsts, _uncounted, control))
+
+
+@lru_cache(maxsize=1 << 13)
+def _features(sentence: str, spoken: str | None) -> AbstractSet[str]:
+    """All summaries and reports above a sentence ask for the same."""
+    return features(sentence, spoken)
 
 
 def _uncounted(texts: Sequence[str]) -> Sequence[int]:
