@@ -464,7 +464,6 @@ class IngestionClient:
         probed_at = float("-inf")
         waited_for: Sequence[str] = task_ids
         while waited_for := self._open(waited_for):
-            pause = POLL_SECONDS
             if deadline is not None and time.monotonic() > deadline:
                 raise TaskTimeoutError(
                     ErrorKind.TIMEOUT, f"not done after {timeout:g} s; the tasks go on"
@@ -475,8 +474,9 @@ class IngestionClient:
             if in_process:
                 left = deadline - time.monotonic() if deadline is not None else None
                 self.work_here(waited_for, slice_seconds=left)
+                pause = POLL_SECONDS if self._open(waited_for) else 0
             else:
-                pause += POLL_SECONDS_PER_TASK * len(waited_for)
+                pause = POLL_SECONDS + POLL_SECONDS_PER_TASK * len(waited_for)
             time.sleep(pause)
         return self.get_tasks(task_ids)
 
@@ -486,10 +486,9 @@ class IngestionClient:
         Dagster, if its daemon lives, the sensor that takes tasks up is switched on, and its queue
         lets runs through; else this process.
         """
-        from ingestion_pipeline.execution.instance import open_instance
-        from ingestion_pipeline.execution.runs import carries_tasks_out
+        from ingestion_pipeline.execution.outside import carries_tasks_out
 
-        return Backend.DAGSTER if carries_tasks_out(open_instance()) else Backend.IN_PROCESS
+        return Backend.DAGSTER if carries_tasks_out() else Backend.IN_PROCESS
 
     def work_here(
         self, task_ids: Sequence[str], *, slice_seconds: float | None = None
@@ -500,15 +499,14 @@ class IngestionClient:
 
         After ``slice_seconds`` no further batch is begun. Returns what was done, by collection.
         """
-        from ingestion_pipeline.execution.instance import open_instance
-        from ingestion_pipeline.execution.runs import DagsterRuns
+        from ingestion_pipeline.execution.outside import OutsideRuns
         from ingestion_pipeline.tasks.builds import BuildRequest, build
         from ingestion_pipeline.tasks.deletion import finish_purges
         from ingestion_pipeline.tasks.dry_runs import carry_out
         from ingestion_pipeline.tasks.reconciliation import reconcile
         from ingestion_pipeline.tasks.work import WorkRequest, run
 
-        reconcile(self.services, DagsterRuns(open_instance()))
+        reconcile(self.services, OutsideRuns())
         finish_purges(self.services)
         tasks = self.services.registry.tasks.find(task_ids=task_ids)
         open_tasks = [task for task in tasks if not task.state.final]

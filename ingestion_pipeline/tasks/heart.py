@@ -84,8 +84,9 @@ class Heart:
         self._beat()
         while not self._stop.wait(pause):
             self._beat()
-        with suppress(IngestError):
-            self._heartbeats.remove(self._name)
+        if not self._warned:  # else it expires: nobody answers
+            with suppress(IngestError):
+                self._heartbeats.remove(self._name)
 
     def _beat(self) -> None:
         try:
