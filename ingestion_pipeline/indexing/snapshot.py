@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingestion_pipeline.errors import ErrorKind, PermanentError
 from ingestion_pipeline.indexing.commits import purged_errors
+from ingestion_pipeline.indexing.nearest import nearest
 from ingestion_pipeline.indexing.rows import packed, vectors_of
 from ingestion_pipeline.indexing.schema import VISIBLE, is_any_of, sql_string
 from ingestion_pipeline.model.chunks import Chunk
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 QUERY_SECONDS = 30
 """The longest a query may take, however expensive its filter."""
-
-REFINE_FACTOR = 5
-"""How many times more candidates an approximate index gives to the exact comparison."""
 
 _HIT_COLUMNS = [
     "chunk_id",
@@ -305,8 +303,7 @@ class Snapshot:
         """Return the chunks whose vectors have the greatest cosine with ``vector``, best first."""
         if self._table is None:
             return []
-        query = self._table.search(vector, vector_column_name="vector", query_type="vector")
-        query = query.distance_type("cosine").refine_factor(REFINE_FACTOR)
+        query = nearest(self._table, vector, limit)
         rows = _answer(query, [*_HIT_COLUMNS, "_distance"], where, limit).to_pylist()
         return [_hit(row, 1 - row["_distance"]) for row in rows]
 

@@ -25,6 +25,7 @@ from ingestion_pipeline.indexing.commits import (
     storage_errors,
 )
 from ingestion_pipeline.indexing.connection import opened
+from ingestion_pipeline.indexing.nearest import nearest
 from ingestion_pipeline.indexing.rows import READ_AT_ONCE, Rows, packed, vectors_of
 from ingestion_pipeline.indexing.schema import is_any_of, sql_string
 from ingestion_pipeline.indexing.summary_rows import (
@@ -56,9 +57,6 @@ ACROSS = "document_id IS NULL"
 
 IDS_AT_ONCE = 1000
 """That one SQL condition names."""
-
-REFINE_FACTOR = 5
-"""How many times more candidates an approximate index gives to the exact comparison."""
 
 
 class SummaryIndex:
@@ -284,9 +282,7 @@ class SummarySnapshot:
         """Return the summaries of greatest cosine with ``vector``, best first; it is the score."""
         if self._table is None:
             return []
-        query = self._table.search(vector, vector_column_name="vector", query_type="vector")
-        query = query.distance_type("cosine").refine_factor(REFINE_FACTOR)
-        found = self._found(query, "_distance", limit)
+        found = self._found(nearest(self._table, vector, limit), "_distance", limit)
         return [replace(each, score=1 - each.score) for each in found]
 
     def _found(self, query: LanceQueryBuilder, score: str, limit: int) -> list[FoundSummary]:

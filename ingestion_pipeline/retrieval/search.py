@@ -8,6 +8,7 @@ queries to the index (``indexing.snapshot``).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Protocol
@@ -205,7 +206,10 @@ def _both(
 ) -> tuple[list[Hit], list[Hit]]:
     """Return the rankings by words and by vector, deep enough that ``limit`` hits can be fused."""
     depth = _depth(limit)
-    return snapshot.matching(words, depth, where), snapshot.nearest(vector, depth, where)
+    with ThreadPoolExecutor(1, thread_name_prefix="search") as beside:
+        matching = beside.submit(snapshot.matching, words, depth, where)
+        nearest = snapshot.nearest(vector, depth, where)
+        return matching.result(), nearest
 
 
 def _depth(limit: int) -> int:
