@@ -64,5 +64,8 @@ def _is_silent() -> bool:
     storage = (configured or {}).get("storage", {})
     if storage.get("custom", {}).get("class") != STORAGE:
         return False
-    written = (path.stat().st_mtime for path in Settings().state.glob(DATABASE))
+    try:
+        written = [path.stat().st_mtime for path in Settings().state.glob(DATABASE)]
+    except FileNotFoundError:
+        return False  # a log was closed just now, so somebody writes
     return time.time() - max(written, default=0.0) > SILENCE_SECONDS
